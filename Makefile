@@ -1,0 +1,86 @@
+# What a person types. Every target is handed to the command `lab` of this repository's own .venv; lab/bootstrap.sh
+# makes that .venv first where it is missing or out of date. `make help` lists what there is.
+#
+# `make stage-1 demo` names two goals. They are one command: the stage does all the work and hands every other word to
+# the command line, known or not, so there is one place that can say what exists. Written for GNU make 3.81 (macOS).
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# A value counts when it was typed (`make … NAME=alice`); NETWORK and LEVERS also when they are in the environment.
+# The other names are too common there: many machines have a NAME or a PORT that means something else.
+TYPED := $(foreach v,NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL ARGS PYTHON,\
+  $(if $(filter command,$(origin $v)),$v))
+TYPED += $(foreach v,LEVERS NETWORK,$(if $(filter environment,$(origin $v)),$v))
+
+# Values reach the shell through the environment ("$$NAME"), never as text of a recipe, and are taken as they are:
+# without this, make itself would run a `$(shell …)` in them. A quote or a `$(…)` in a name is then just a name.
+$(foreach v,$(TYPED),$(eval override $v := $$(value $v)))
+
+option = $(if $(filter $1,$(TYPED)),$2 "$$$1")
+OPTIONS = $(call option,NAME,--name) $(call option,LISTEN,--listen) $(call option,PORT,--port) \
+  $(call option,MAX,--max) $(call option,SERVER,--server) $(call option,TARGET,--target) \
+  $(call option,LEVERS,--levers) $(call option,NETWORK,--network) $(call option,GOAL,--goal)
+
+BOOTSTRAP := sh lab/bootstrap.sh
+SETUP = $(BOOTSTRAP) $(call option,PYTHON,--python) $(call option,ARGS,--words)
+
+STAGE := $(firstword $(filter stage-%,$(MAKECMDGOALS)))
+ifneq ($(STAGE),)
+
+VERBS := $(filter-out $(STAGE),$(MAKECMDGOALS))
+LAB_WORDS := $(STAGE) $(VERBS)
+# An attack's own exit status says what it did; typed through make, it succeeds when the verdict is the expected one.
+LAB_EXPECT := 1
+export LAB_WORDS LAB_EXPECT $(TYPED)
+
+.PHONY: $(MAKECMDGOALS)
+
+$(STAGE):
+	@set -f; $(SETUP) $(if $(filter test,$(VERBS)),--dev) lab $$LAB_WORDS $(OPTIONS)
+
+$(VERBS):
+	@:
+
+else
+
+TARGETS := help doctor matrix audits test check lock clean
+LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
+export LAB_UNKNOWN $(TYPED)
+
+.PHONY: $(TARGETS) $(LAB_UNKNOWN)
+
+help doctor:
+	@$(SETUP) lab $@
+
+matrix audits:
+	@$(SETUP) lab $@ $(OPTIONS)
+
+test:
+	@$(SETUP) --dev python -m pytest
+
+check:
+	@$(BOOTSTRAP) $(call option,PYTHON,--python) --dev ruff check
+	@$(BOOTSTRAP) --dev ruff format --check
+	@$(BOOTSTRAP) --dev mypy --strict common stages attacks lab tests
+	@$(BOOTSTRAP) --dev lint-imports --no-logo
+
+# Both locks hold for every supported Python and system; `make lock ARGS=--upgrade` takes the newest versions.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --custom-compile-command "make lock" pyproject.toml $$ARGS
+lock:
+	@command -v uv >/dev/null || { echo "'make lock' needs uv: install it and try again." >&2; exit 2; }
+	@set -f; $(COMPILE) --output-file requirements.lock >/dev/null
+	@set -f; $(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock >/dev/null
+
+# Only what this repository made. Identities and pins live in the user's own data folder and stay.
+clean:
+	@rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
+	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(LAB_UNKNOWN):
+	@echo "There is no target '$$LAB_UNKNOWN': there are $(TARGETS:%=%,) and a stage with a verb, as in 'make stage-1 demo'." >&2; exit 2
+
+endif

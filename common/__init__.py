@@ -1,0 +1,18 @@
+"""The ground floor: plumbing that every stage stands on, and no security decision.
+
+A map, from the bottom up:
+
+    errors      LabError: one sentence and a next step, never a traceback
+    limits      how much a peer may ask of us
+    text        names, and what may reach a person's terminal
+    messages    the messages that all stages share
+    wire        bytes <-> messages: newline-delimited JSON, typed and validated
+    session     what a session answers: effects, and nothing else
+    room        who is there
+    hosts       a host makes sockets; `loopback` and `lan` are the two networks
+    dns         the lab's own names (server.lab.test)
+    runtime     moves bytes between sockets and sessions, in one event loop
+    threads     the same in the way of every first tutorial (a what-if)
+    terminal    what a person sees and types
+    levers      named security decisions, and how `LEVERS=` is read
+"""

@@ -1,0 +1,123 @@
+"""A host is where a socket is made, and nothing else in the lab knows more about networks than that.
+
+`Host` is a machine of one of the lab's two networks (`common.lan`, `common.loopback`); `ThisMachine` is the
+real one, for running a stage by hand. Attacks get a `Host` too, so they cannot reach further than it can.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from abc import ABC, abstractmethod
+from typing import Final
+
+from common.errors import LabError
+
+DOMAIN: Final = "lab.test"
+"""The lab's own names end so; `.test` is reserved and resolves nowhere (RFC 6761, section 6.2)."""
+
+
+class Host(ABC):
+    """One machine: its name, its IPv4 address, and the sockets it can make."""
+
+    def __init__(self, name: str, address: str) -> None:
+        self.name = name
+        self.address = address
+
+    @abstractmethod
+    async def listen(self, port: int) -> socket.socket:
+        """A TCP socket that listens on this host; port 0 takes a free one. Raises LabError where it is in use."""
+
+    @abstractmethod
+    async def connect(self, address: str, port: int) -> socket.socket:
+        """A TCP connection from this host. Raises LabError where nobody answers."""
+
+    @abstractmethod
+    async def bind_udp(self, port: int = 0) -> socket.socket:
+        """A UDP socket on this host."""
+
+    @abstractmethod
+    def packet_socket(self) -> socket.socket:
+        """Every frame that this host's network card hears, and a way to send any; one frame a recv or send."""
+
+    @abstractmethod
+    async def resolve(self, name: str) -> str:
+        """The IPv4 address of a name, or of an address written out. Raises LabError where there is none."""
+
+
+def listening(sock: socket.socket, address: str, port: int) -> socket.socket:
+    """Bind and listen, or say in one sentence why not."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        raise LabError(
+            f"Cannot listen on {address} port {port} ({error.strerror}); choose another with PORT=."
+        ) from None
+    sock.listen(512)
+    sock.setblocking(False)
+    return sock
+
+
+async def connected(sock: socket.socket, address: str, port: int) -> socket.socket:
+    """Connect within five seconds, or say in one sentence why not."""
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(5):
+            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except OSError as error:  # TimeoutError is one
+        sock.close()
+        why = error.strerror or "no answer in 5 s"
+        raise LabError(f"Cannot reach {address} port {port} ({why}); is the server running there?") from None
+    return sock
+
+
+class ThisMachine(Host):
+    """The machine the lab runs on, as it is: for `make stage-1 server` and `client`, by hand."""
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__("this machine", address)
+
+    async def listen(self, port: int) -> socket.socket:
+        return listening(socket.socket(), self.address, port)
+
+    async def connect(self, address: str, port: int) -> socket.socket:
+        return await connected(socket.socket(), address, port)
+
+    async def bind_udp(self, port: int = 0) -> socket.socket:
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            sock.bind((self.address, port))
+        except OSError as error:
+            sock.close()
+            raise LabError(f"Cannot use UDP port {port} of {self.address} ({error.strerror}).") from None
+        sock.setblocking(False)
+        return sock
+
+    def packet_socket(self) -> socket.socket:
+        raise LabError(
+            "Listening to this machine's own network card needs root, and the lab never asks for that; "
+            "run the attack without TARGET=, in the lab's own network."
+        )
+
+    async def resolve(self, name: str) -> str:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, family=socket.AF_INET)
+        except OSError as error:
+            raise LabError(f"There is no address for {name} ({error.strerror}); check SERVER=.") from None
+        return str(found[0][4][0])
+
+
+def only_lab_or_loopback(address: str) -> str:
+    """Refuse any target that an attack script has no business with. Raises LabError.
+
+    For targets that a person names: hosts of the lab's own network never pass here, since their sockets live in
+    namespaces from which nothing else can be reached.
+    """
+    try:
+        target = ipaddress.ip_address(address)
+    except ValueError:
+        raise LabError(f"{address} is not an IP address; attacks take one of 127.0.0.0/8.") from None
+    if not target.is_loopback:
+        raise LabError(f"{address} is outside the lab; attacks run against the lab's network or 127.0.0.0/8 only.")
+    return address

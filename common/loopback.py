@@ -1,0 +1,291 @@
+"""The loopback network: for machines that allow no LAN. Every host is an address of 127.0.0.0/8.
+
+A relay is the cable. What a host listens on stands behind it, at the host's private address (127.1.0.x); the
+relay listens at the public one (127.0.0.x), dials on from the caller's public address, and records what it carries as
+Ethernet frames, so that the same sniffer reads them and the same captures are written. What an on-path attacker
+does on the LAN with ARP, they do here by being handed the relay (`intercept`).
+
+What is not real here: there is no ARP and no switch, and the frames are made by the relay, not by a kernel.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from common import dns
+from common.errors import LabError
+from common.hosts import Host, connected, listening
+from common.lan import PLAN, Kind
+from common.session import Address
+
+PUBLIC: Final = "127.0.0"
+PRIVATE: Final = "127.1.0"
+DNS_PORT: Final = 5053
+"""Port 53 needs root on the real loopback."""
+IP_BIND_ADDRESS_NO_PORT: Final = 24
+CHUNK: Final = 1 << 16
+
+
+@dataclass
+class Intercepted:
+    """A connection that an on-path attacker holds instead of its server."""
+
+    sock: socket.socket
+    client: Address
+    server: Address
+    dial: Callable[[], Awaitable[socket.socket]]
+    """Connect on to the server, under the client's address."""
+
+
+InterceptTcp = Callable[[Intercepted], Awaitable[None]]
+InterceptUdp = Callable[[bytes, Address, Address], bytes | None]
+
+
+class LoopbackHost(Host):
+    """A host whose sockets all lead to the relay."""
+
+    def __init__(self, name: str, network: "Loopback") -> None:
+        super().__init__(name, f"{PUBLIC}.{PLAN[name]}")
+        self.private = f"{PRIVATE}.{PLAN[name]}"
+        self.mac = f"02:00:00:00:00:{PLAN[name]:02x}"
+        self.network = network
+
+    async def listen(self, port: int) -> socket.socket:
+        sock = listening(socket.socket(), self.private, port)
+        self.network.carry_tcp(self, sock.getsockname()[1])
+        return sock
+
+    async def connect(self, address: str, port: int) -> socket.socket:
+        sock = socket.socket()
+        sock.bind((self.private, 0))
+        return await connected(sock, address, port)
+
+    async def bind_udp(self, port: int = 0) -> socket.socket:
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind((self.private, port))
+        sock.setblocking(False)
+        self.network.carry_udp(self, sock.getsockname()[1])
+        return sock
+
+    def packet_socket(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self.network.wire.taps.append((self, ours))
+        return theirs
+
+    async def resolve(self, name: str) -> str:
+        return await dns.resolve(self, f"{PUBLIC}.{PLAN['dns']}", DNS_PORT, name)
+
+
+@dataclass
+class Wire:
+    """What crosses the relay, as Ethernet frames for whoever taps it."""
+
+    macs: dict[str, str]
+    kind: Kind = "switch"
+    taps: list[tuple[LoopbackHost | None, socket.socket]] = field(default_factory=list)
+    """Who hears: a host's card, or (None) the mirror, which hears all."""
+
+    def segment(self, source: Address, target: Address, flags: str, seq: int, ack: int, data: bytes = b"") -> None:
+        """A TCP segment."""
+        from scapy.layers.inet import TCP
+
+        header = TCP(sport=source[1], dport=target[1], flags=flags, seq=seq % 2**32, ack=ack % 2**32)
+        self._frame(source, target, header / data if data else header)
+
+    def datagram(self, source: Address, target: Address, data: bytes) -> None:
+        """A UDP datagram."""
+        from scapy.layers.inet import UDP
+
+        self._frame(source, target, UDP(sport=source[1], dport=target[1]) / data)
+
+    def _frame(self, source: Address, target: Address, transport: Any) -> None:
+        from scapy.layers.inet import IP
+        from scapy.layers.l2 import Ether
+
+        if not self.taps:
+            return
+        ether = Ether(src=self.macs[source[0]], dst=self.macs[target[0]])
+        frame = bytes(ether / IP(src=source[0], dst=target[0]) / transport)
+        for host, tap in self.taps:
+            if host is None or self.kind == "hub" or host.address in (source[0], target[0]):
+                with contextlib.suppress(OSError):  # a full or closed tap loses frames, as a real one does
+                    tap.send(frame)
+
+
+@dataclass
+class Leg:
+    """One TCP connection as it is recorded: addresses of its two ends, bytes so far in each direction."""
+
+    wire: Wire
+    client: Address
+    server: Address
+    sent: list[int] = field(default_factory=lambda: [1, 1])
+
+    def opened(self) -> None:
+        """The three-way handshake."""
+        self.wire.segment(self.client, self.server, "S", 0, 0)
+        self.wire.segment(self.server, self.client, "SA", 0, 1)
+        self.wire.segment(self.client, self.server, "A", 1, 1)
+
+    def carried(self, direction: int, data: bytes, *, flags: str = "PA") -> None:
+        """Bytes went by: direction 0 is client to server. In pieces that fit an Ethernet frame."""
+        ends = (self.client, self.server)
+        for start in range(0, max(len(data), 1), 1448):
+            piece = data[start : start + 1448]
+            seq, ack = self.sent[direction], self.sent[1 - direction]
+            self.wire.segment(ends[direction], ends[1 - direction], flags, seq, ack, piece)
+            self.sent[direction] += len(piece) or 1
+
+
+class Loopback:
+    """One loopback network; `close` ends its relay."""
+
+    def __init__(self) -> None:
+        self.hosts = {name: LoopbackHost(name, self) for name in PLAN}
+        self.wire = Wire({host.address: host.mac for host in self.hosts.values()})
+        self.intercept_tcp: InterceptTcp | None = None
+        self.intercept_udp: InterceptUdp | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._faces: dict[Address, socket.socket] = {}
+
+    @property
+    def kind(self) -> Kind:
+        """Hub or switch."""
+        return self.wire.kind
+
+    def become(self, kind: Kind) -> None:
+        """Be a hub or a switch from now on."""
+        self.wire.kind = kind
+
+    def mirror(self) -> socket.socket:
+        """Hears every frame."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self.wire.taps.append((None, ours))
+        return theirs
+
+    def close(self) -> None:
+        """Stop carrying."""
+        for task in self._tasks:
+            task.cancel()
+        for sock in self._faces.values():
+            sock.close()
+        for _, tap in self.wire.taps:
+            tap.close()
+        self._faces.clear()
+        self.wire.taps.clear()
+
+    def carry_tcp(self, host: LoopbackHost, port: int) -> None:
+        """Stand before a listener of this host."""
+        self._start(self._accept(host, listening(socket.socket(), host.address, port), port))
+
+    def carry_udp(self, host: LoopbackHost, port: int) -> None:
+        """Stand before a UDP socket of this host."""
+        face = socket.socket(type=socket.SOCK_DGRAM)
+        face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        face.bind((host.address, port))
+        face.setblocking(False)
+        self._faces[(host.address, port)] = face
+        self._start(self._carry_datagrams(host, face, port))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, host: LoopbackHost, listener: socket.socket, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                sock, caller = await loop.sock_accept(listener)
+                self._start(self._carry_connection(host, sock, caller, port))
+
+    async def _carry_connection(self, host: LoopbackHost, sock: socket.socket, caller: Address, port: int) -> None:
+        client: Address = (_public(caller[0]), caller[1])
+        server: Address = (host.address, port)
+
+        async def dial() -> tuple[socket.socket, Leg]:
+            onward = socket.socket()
+            onward.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            onward.bind((client[0], 0))
+            await connected(onward, host.private, port)
+            leg = Leg(self.wire, (client[0], onward.getsockname()[1]), server)
+            leg.opened()
+            return onward, leg
+
+        with sock, contextlib.suppress(LabError):  # nobody listens behind: the caller sees the connection end
+            sock.setblocking(False)
+            if self.intercept_tcp is None:
+                onward, leg = await dial()
+                with onward:
+                    await _both_ways(sock, onward, leg)
+                return
+            mine, theirs = _pair()
+            first = Leg(self.wire, client, server)
+            first.opened()
+
+            async def dial_recorded() -> socket.socket:
+                onward, leg = await dial()
+                near, far = _pair()
+                self._start(_both_ways(far, onward, leg, close=True))
+                return near
+
+            with mine:
+                self._start(self._hand_over(Intercepted(theirs, client, server, dial_recorded)))
+                await _both_ways(sock, mine, first)
+
+    async def _hand_over(self, intercepted: Intercepted) -> None:
+        with intercepted.sock:
+            if self.intercept_tcp:
+                await self.intercept_tcp(intercepted)
+
+    async def _carry_datagrams(self, host: LoopbackHost, face: socket.socket, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        target: Address = (host.address, port)
+        while True:
+            data, caller = await loop.sock_recvfrom(face, CHUNK)
+            source: Address = (_public(caller[0]), caller[1])
+            self.wire.datagram(source, target, data)
+            carried = self.intercept_udp(data, source, target) if self.intercept_udp else data
+            sender = self._faces.get(source)
+            if carried is not None and sender is not None:
+                with contextlib.suppress(OSError):  # the member's socket is gone: UDP loses datagrams
+                    sender.sendto(carried, (host.private, port))
+
+
+def _public(address: str) -> str:
+    return address.replace(PRIVATE, PUBLIC, 1)
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    return pair
+
+
+async def _both_ways(client: socket.socket, server: socket.socket, leg: Leg, *, close: bool = False) -> None:
+    """Carry bytes between the two sockets until both directions have ended."""
+    try:
+        await asyncio.gather(_one_way(client, server, leg, 0), _one_way(server, client, leg, 1))
+    finally:
+        if close:
+            client.close()
+            server.close()
+
+
+async def _one_way(source: socket.socket, sink: socket.socket, leg: Leg, direction: int) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):  # a reset ends a direction like an end of file
+        while data := await loop.sock_recv(source, CHUNK):
+            leg.carried(direction, data)
+            await loop.sock_sendall(sink, data)
+    leg.carried(direction, b"", flags="FA")
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
