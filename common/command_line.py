@@ -28,7 +28,8 @@ from common.wire import LineReader, Reader
 
 def reader_for(levers: Levers) -> Callable[[], Reader]:
     """The reader that the lever `framing` asks for."""
-    return {"lines": LineReader, "none": WhateverArrives}[levers["framing"]]
+    readers: dict[str, Callable[[], Reader]] = {"lines": LineReader, "none": WhateverArrives}
+    return readers[levers["framing"]]
 
 
 def server_address(text: str, port: int) -> tuple[str, int]:
@@ -39,11 +40,18 @@ def server_address(text: str, port: int) -> tuple[str, int]:
     return host or "127.0.0.1", int(number or port)
 
 
+def port_number(text: str) -> int:
+    """A port that can be listened on. Raises ValueError, as argparse wants it."""
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise ValueError
+    return int(text)
+
+
 def serve(make_server: Callable[[], Server], port: int, warning: str, arguments: Sequence[str] | None = None) -> None:
     """Run a stage's server until Ctrl-C; `warning` is said when the address is not loopback."""
     parser = argparse.ArgumentParser(description="Run this stage's server.", allow_abbrev=False)
     parser.add_argument("--listen", default="127.0.0.1", help="address to listen on (0.0.0.0: all)")
-    parser.add_argument("--port", type=int, default=port)
+    parser.add_argument("--port", type=port_number, default=port, help="TCP port; 0: any that is free")
     parser.add_argument("--max", type=int, default=Limits().connections, help="connections at once")
     parser.add_argument("--levers", default="", help="as in framing=none")
     options = parser.parse_args(arguments)
@@ -84,6 +92,7 @@ async def _serve(server: Server, options: argparse.Namespace, warning: str) -> N
         listener.setblocking(True)
         with _closing(listener):
             await asyncio.to_thread(threads.ThreadServer(server, reader_for(levers)).serve, listener)
+        return
     runtime = ServerRuntime(server, replace(Limits(), connections=options.max), reader_for(levers))
     await runtime.start(listener)
     try:

@@ -45,10 +45,12 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 def answer(query: bytes, zone: dict[str, str]) -> bytes:
-    """The reply to a query's bytes; empty for what is not a query."""
+    """The reply to a query's bytes; empty for what is not a query, so that no two servers can be made to talk."""
     try:
         asked = DNSRecord.parse(query)
     except DNSError:
+        return b""
+    if asked.header.qr:
         return b""
     reply = asked.reply()
     name = str(asked.q.qname).rstrip(".").lower()
@@ -69,12 +71,16 @@ async def resolve(host: Host, server: str, port: int, name: str) -> str:
         return str(ipaddress.IPv4Address(name))
     except ValueError:
         query = DNSRecord(DNSHeader(id=secrets.randbelow(1 << 16), rd=1))
-    query = DNSRecord(query.header, questions=DNSRecord.question(name).questions)
+    try:
+        query = DNSRecord(query.header, questions=DNSRecord.question(name).questions)
+        packet = query.pack()
+    except (DNSError, UnicodeError):
+        raise LabError(f"{name} can be no name; the lab's are such as server.{DOMAIN}.") from None
     loop = asyncio.get_running_loop()
     sock: socket.socket = await host.bind_udp()
     with sock:
         for _ in range(TRIES):
-            await loop.sock_sendto(sock, query.pack(), (server, port))
+            await loop.sock_sendto(sock, packet, (server, port))
             try:
                 async with asyncio.timeout(SECONDS_A_TRY):
                     return await _matching_answer(sock, (server, port), query, name)

@@ -6,6 +6,7 @@ real one, for running a stage by hand. Attacks get a `Host` too, so they cannot 
 
 import asyncio
 import ipaddress
+import os
 import socket
 from abc import ABC, abstractmethod
 from typing import Final
@@ -49,12 +50,12 @@ def listening(sock: socket.socket, address: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address, port))
+        sock.listen(512)
     except OSError as error:
         sock.close()
         raise LabError(
             f"Cannot listen on {address} port {port} ({error.strerror}); choose another with PORT=."
         ) from None
-    sock.listen(512)
     sock.setblocking(False)
     return sock
 
@@ -67,8 +68,11 @@ async def connected(sock: socket.socket, address: str, port: int) -> socket.sock
             await asyncio.get_running_loop().sock_connect(sock, (address, port))
     except OSError as error:  # TimeoutError is one
         sock.close()
-        why = error.strerror or "no answer in 5 s"
+        why = os.strerror(error.errno) if error.errno else "no answer in 5 s"
         raise LabError(f"Cannot reach {address} port {port} ({why}); is the server running there?") from None
+    except asyncio.CancelledError:
+        sock.close()
+        raise
     return sock
 
 

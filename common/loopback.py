@@ -55,7 +55,11 @@ class LoopbackHost(Host):
 
     async def listen(self, port: int) -> socket.socket:
         sock = listening(socket.socket(), self.private, port)
-        self.network.carry_tcp(self, sock.getsockname()[1])
+        try:
+            self.network.carry_tcp(self, sock.getsockname()[1])
+        except LabError:
+            sock.close()
+            raise
         return sock
 
     async def connect(self, address: str, port: int) -> socket.socket:
@@ -151,6 +155,7 @@ class Loopback:
         self.intercept_tcp: InterceptTcp | None = None
         self.intercept_udp: InterceptUdp | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carried: set[Address] = set()
         self._faces: dict[Address, socket.socket] = {}
 
     @property
@@ -174,37 +179,47 @@ class Loopback:
         """Stop carrying."""
         for task in self._tasks:
             task.cancel()
-        for sock in self._faces.values():
-            sock.close()
         for _, tap in self.wire.taps:
             tap.close()
         self._faces.clear()
         self.wire.taps.clear()
 
     def carry_tcp(self, host: LoopbackHost, port: int) -> None:
-        """Stand before a listener of this host."""
-        self._start(self._accept(host, listening(socket.socket(), host.address, port), port))
+        """Stand before a listener of this host; a later one on the same port finds the relay still there."""
+        if (host.address, port) in self._carried:
+            return
+        self._carried.add((host.address, port))
+        listener = listening(socket.socket(), host.address, port)
+        self._start(self._accept(host, listener, port), listener)
 
     def carry_udp(self, host: LoopbackHost, port: int) -> None:
         """Stand before a UDP socket of this host."""
+        if (host.address, port) in self._faces:
+            return
         face = socket.socket(type=socket.SOCK_DGRAM)
         face.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         face.bind((host.address, port))
         face.setblocking(False)
         self._faces[(host.address, port)] = face
-        self._start(self._carry_datagrams(host, face, port))
+        self._start(self._carry_datagrams(host, face, port), face)
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Any, *owned: socket.socket) -> None:
+        """Do something until it is done or the network is closed; then close what it owned."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def done(_: object) -> None:
+            self._tasks.discard(task)
+            for sock in owned:
+                sock.close()
+
+        task.add_done_callback(done)
 
     async def _accept(self, host: LoopbackHost, listener: socket.socket, port: int) -> None:
         loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                sock, caller = await loop.sock_accept(listener)
-                self._start(self._carry_connection(host, sock, caller, port))
+        while True:
+            sock, caller = await loop.sock_accept(listener)
+            self._start(self._carry_connection(host, sock, caller, port), sock)
 
     async def _carry_connection(self, host: LoopbackHost, sock: socket.socket, caller: Address, port: int) -> None:
         client: Address = (_public(caller[0]), caller[1])
@@ -219,7 +234,7 @@ class Loopback:
             leg.opened()
             return onward, leg
 
-        with sock, contextlib.suppress(LabError):  # nobody listens behind: the caller sees the connection end
+        with contextlib.suppress(LabError):  # nobody listens behind: the caller sees the connection end
             sock.setblocking(False)
             if self.intercept_tcp is None:
                 onward, leg = await dial()
@@ -233,17 +248,16 @@ class Loopback:
             async def dial_recorded() -> socket.socket:
                 onward, leg = await dial()
                 near, far = _pair()
-                self._start(_both_ways(far, onward, leg, close=True))
+                self._start(_both_ways(far, onward, leg), far, onward)
                 return near
 
             with mine:
-                self._start(self._hand_over(Intercepted(theirs, client, server, dial_recorded)))
+                self._start(self._hand_over(Intercepted(theirs, client, server, dial_recorded)), theirs)
                 await _both_ways(sock, mine, first)
 
     async def _hand_over(self, intercepted: Intercepted) -> None:
-        with intercepted.sock:
-            if self.intercept_tcp:
-                await self.intercept_tcp(intercepted)
+        if self.intercept_tcp:
+            await self.intercept_tcp(intercepted)
 
     async def _carry_datagrams(self, host: LoopbackHost, face: socket.socket, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -270,14 +284,9 @@ def _pair() -> tuple[socket.socket, socket.socket]:
     return pair
 
 
-async def _both_ways(client: socket.socket, server: socket.socket, leg: Leg, *, close: bool = False) -> None:
+async def _both_ways(client: socket.socket, server: socket.socket, leg: Leg) -> None:
     """Carry bytes between the two sockets until both directions have ended."""
-    try:
-        await asyncio.gather(_one_way(client, server, leg, 0), _one_way(server, client, leg, 1))
-    finally:
-        if close:
-            client.close()
-            server.close()
+    await asyncio.gather(_one_way(client, server, leg, 0), _one_way(server, client, leg, 1))
 
 
 async def _one_way(source: socket.socket, sink: socket.socket, leg: Leg, direction: int) -> None:

@@ -10,9 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from common.limits import TEXT_BYTES
-from common.text import Name
+from common.text import IPV4_PATTERN, Name
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+IPv4 = Annotated[str, Meta(pattern=IPV4_PATTERN)]
+"""Written out: a name here would make whoever whispers look it up."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,7 +35,7 @@ class Presence(Message, frozen=True, kw_only=True):
     """Who somebody says they are, and where their whispers are to be sent."""
 
     name: Name
-    address: str
+    address: IPv4
     udp_port: Port
 
 

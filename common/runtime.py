@@ -31,6 +31,8 @@ from common.session import (
 from common.wire import LineReader, Reader, WireError, decoder, encode, encode_datagram
 
 DEFAULT_LIMITS: Final = Limits()
+ALARMS_APART: Final = 16
+"""How many different alarms about datagrams are counted each on its own."""
 
 
 class ServerRuntime:
@@ -274,6 +276,8 @@ class Client(asyncio.Protocol):
         self.perform(self.session.connected())
 
     def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
         try:
             for line in self._reader.feed(data):
                 if self._closing:
@@ -302,11 +306,14 @@ class Client(asyncio.Protocol):
     def _worth_showing(self, effect: ClientEffect) -> bool:
         """An alarm that datagrams raise again and again is shown the 1st, 2nd, 4th, 8th … time.
 
-        Anyone can send datagrams, so anyone could otherwise fill the screen.
+        Anyone can send datagrams, so anyone could otherwise fill the screen; and whoever makes every alarm a
+        little different soon has them counted as one.
         """
         if not isinstance(effect, Show) or effect.kind != "alarm":
             return True
-        count = self._alarms[effect.text] = self._alarms.get(effect.text, 0) + 1
+        known = effect.text in self._alarms or len(self._alarms) < ALARMS_APART
+        text = effect.text if known else "any other"
+        count = self._alarms[text] = self._alarms.get(text, 0) + 1
         return count & (count - 1) == 0
 
 

@@ -7,7 +7,6 @@ the effects out; a test just reads them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import UnionType
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from common.messages import Message, Refused
@@ -82,8 +81,9 @@ class ClientSession(Protocol):
     """A member's client: what it sends and what it shows."""
 
     accepts: ClassVar[Any]
-    whispers: ClassVar[type[Message] | UnionType]
+    whispers: ClassVar[Any]
     name: str
+    udp_port: int
 
     def connected(self) -> list[ClientEffect]:
         """The connection stands."""

@@ -6,6 +6,7 @@ a terminal, so that a half-typed line survives incoming messages; piped, there i
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -98,9 +99,11 @@ async def _piped(
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        for line in sys.stdin:
-            loop.call_soon_threadsafe(typed, line)
-        loop.call_soon_threadsafe(typed, "/quit")
+        # Unbuffered: a thread that waits inside sys.stdin holds its lock, and Python could not end meanwhile.
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as keyboard, contextlib.suppress(RuntimeError):
+            for line in keyboard:  # a RuntimeError says that the loop is closed: the server has left
+                loop.call_soon_threadsafe(typed, line.decode(errors="surrogateescape"))
+            loop.call_soon_threadsafe(typed, "/quit")
 
     threading.Thread(target=read, daemon=True).start()
     await ended.wait()

@@ -10,10 +10,11 @@ import unicodedata
 from typing import Annotated, Final
 
 from msgspec import Meta
-from wcwidth import wcswidth, wcwidth
+from wcwidth import wcwidth
 
 NAME_RULE: Final = "1 to 20 of a-z, 0-9, _ and -"
 NAME_PATTERN: Final = r"^[a-z0-9_-]{1,20}\Z"
+IPV4_PATTERN: Final = r"^((25[0-5]|2[0-4]\d|1?\d?\d)(\.|\Z)){4}\Z"
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_RULE)]
 
@@ -21,6 +22,7 @@ CONTINUATION: Final = "  ┊ "
 """What a wrapped line begins with. No name, notice or alarm can begin with a space."""
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_EMOJI_STYLE: Final = "\N{VARIATION SELECTOR-16}"
 _LOOK_ALIKE: Final = str.maketrans("01_", "ol-")
 
 
@@ -40,17 +42,26 @@ def skeleton(name: str) -> str:
     return name.translate(_LOOK_ALIKE)
 
 
+def cells(character: str) -> int:
+    """How many cells of a row a character takes, at most: where terminals disagree, the widest of them counts.
+
+    They do about spacing marks, and about a variation selector, which makes the character before it an emoji.
+    """
+    disputed = character == _EMOJI_STYLE or unicodedata.category(character) == "Mc"
+    return max(wcwidth(character), int(disputed))
+
+
 def wrap(line: str, columns: int) -> list[str]:
     """Break a line into rows of at most `columns` cells; all but the first begin with CONTINUATION.
 
     Done here, and not by the terminal, because a sender who knows the width could otherwise place the words
     "alice: …" at the beginning of a row.
     """
-    if wcswidth(line) <= columns:
+    if line.isascii() and len(line) <= columns:
         return [line]
     rows, row, used = [], "", 0
     for character in line:
-        width = max(wcwidth(character), 0)
+        width = cells(character)
         if used + width > columns:
             rows.append(row)
             row, used = CONTINUATION, len(CONTINUATION)

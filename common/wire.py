@@ -17,6 +17,9 @@ from common.text import NAME_PATTERN, NAME_RULE
 
 M = TypeVar("M", bound=Message)
 
+QUOTED: Final = 200
+"""How many characters of what a peer wrote stand in an answer."""
+
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -112,7 +115,12 @@ class Decoder(Generic[M]):
         if value.get("type") not in self._tags:
             return WireError("unknown-type", f"`type` is one of {', '.join(self._tags)} here.")
         what = str(error).replace(f"Expected `str` matching regex {NAME_PATTERN!r}", f"Expected a name ({NAME_RULE})")
-        return WireError("bad-field", f"The fields of `{value['type']}` are not right: {what}.")
+        return WireError("bad-field", f"The fields of `{value['type']}` are not right: {shortened(what)}.")
+
+
+def shortened(text: str) -> str:
+    """What a peer wrote, in a sentence of ours: short enough to stay one."""
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
 
 
 @cache

@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from common.errors import LabError
+from common.messages import Message
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,22 @@ class Stage:
         return importlib.import_module(f"stages.{self.package}.client").ClientSession
 
     @property
+    def messages(self) -> dict[str, type[Message]]:
+        """Every message of this stage's protocol by its `type`, as its sessions declare what they accept."""
+        server = importlib.import_module(f"stages.{self.package}.server").ServerSession
+        accepted = (server.accepts, self.client.accepts, self.client.whispers)
+        kinds = [kind for union in accepted for kind in (get_args(union) or (union,))]
+        return {str(kind.__struct_config__.tag): kind for kind in kinds}
+
+    @property
+    def warning(self) -> str:
+        """What whoever runs it beyond loopback is told; empty for a stage that deserves trust."""
+        return str(importlib.import_module(f"stages.{self.package}").WARNING)
+
+    @property
     def port(self) -> int:
         """The TCP port its server listens on where none is given."""
-        return 5000 + self.number
+        return int(importlib.import_module(f"stages.{self.package}").PORT)
 
 
 @cache

@@ -1,0 +1,44 @@
+"""Speaking as somebody who is not there.
+
+    python -m attacks.impersonation --stage 1
+"""
+
+import asyncio
+import secrets
+
+from attacks import Claim, Foothold, Goal, attack
+from common.runtime import Client
+from common.session import Show
+
+
+@attack(
+    position="outsider",
+    goals=(Goal("room", "speak in the room as Alice, who has left", wins="forged-room", expected="B"),),
+)
+async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
+    """Alice has gone home. Mallory starts the ordinary client, gives the name alice, and asks Bob for money. Nothing
+    in the protocol asks who she is.
+    """
+    await foothold.until("alice-left")
+    words = f"Bob, please send 100 to account {secrets.randbelow(10**8):08d}."
+    inside = asyncio.Event()
+
+    def look(show: Show) -> None:
+        foothold.note(f"Mallory's screen: {show.text}")
+        inside.set()
+
+    client = await Client.start(
+        foothold.host, foothold.server, lambda udp_port: foothold.stage.client("alice", udp_port), look
+    )
+    over = asyncio.create_task(client.ended.wait())
+    await asyncio.wait([over, asyncio.create_task(inside.wait())], return_when=asyncio.FIRST_COMPLETED)
+    client.typed(words)
+    client.close()
+    await over
+    return Claim(did=f"joined as alice and said: {words}")
+
+
+if __name__ == "__main__":
+    from lab.attack_main import main
+
+    main("impersonation")

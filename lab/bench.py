@@ -1,0 +1,140 @@
+"""The bench: runs scenes, has them judged, makes cells.
+
+    async with Bench.open("auto") as bench:
+        await bench.control(stage, levers)
+        cell = await bench.cell(stage, levers, attack, goal)
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from attacks import Attack, Goal
+from common.errors import LabError
+from common.lan import Lan, LanHost
+from common.levers import Levers
+from lab.capture import Capture, Recording
+from lab.network import Network, running
+from lab.referee import RULES, Evidence, control_faults, warned
+from lab.scene import PATIENCE, Scene, Watch
+from stages import Stage
+
+
+@dataclass(slots=True)
+class Cell:
+    """One verdict: who attacked what, under which levers, and what the referee found."""
+
+    attack: str
+    goal: str
+    case: str
+    stage: int
+    levers: dict[str, str]
+    verdict: str
+    told: bool
+    reason: str
+    evidence: list[Evidence] = field(default_factory=list)
+    seconds: float = 0.0
+    capture: str = ""
+    did: str = ""
+    expected: str = ""
+
+    @property
+    def id(self) -> str:
+        """`sniffer/room`."""
+        return "/".join(part for part in (self.attack, self.goal, self.case) if part)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is written into verdicts.json."""
+        built: dict[str, Any] = msgspec.to_builtins(self)
+        return built
+
+
+@contextlib.contextmanager
+def _crashes() -> Iterator[None]:
+    """An exception in any callback or task is a crash of the run: never a verdict."""
+    loop = asyncio.get_running_loop()
+    failures: list[dict[str, Any]] = []
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+    if failures:
+        raise RuntimeError(failures[0]["message"]) from failures[0].get("exception")
+
+
+def _silent(place: str, text: str) -> None:
+    """Nobody watches."""
+
+
+class Bench:
+    """One network on which scenes are run, one after the other."""
+
+    def __init__(self, network: Network, why: str) -> None:
+        self.network = network
+        self.why = why
+        self.recordings: dict[str, Recording] = {}
+        self._capture = Capture(network.mirror())
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, choice: str = "auto") -> AsyncIterator["Bench"]:
+        """Build the network; take it down when the block ends. Raises LabError where it cannot be had."""
+        async with running(choice) as (network, why):
+            bench = cls(network, why)
+            try:
+                yield bench
+            finally:
+                bench._capture.stop()
+
+    @property
+    def kind(self) -> str:
+        """`lan` or `loopback`."""
+        return "lan" if isinstance(self.network, Lan) else "loopback"
+
+    async def control(self, stage: Stage, levers: Levers, watch: Watch = _silent) -> Scene:
+        """Run the scene with nobody attacking. Raises LabError where not all arrives: then no verdict is worth anything."""
+        scene = self._set(stage, levers, "switch", watch)
+        with _crashes():
+            await scene.play()
+        self.recordings["control"] = self._capture.cut()
+        faults = control_faults(scene)
+        if faults:
+            raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
+        return scene
+
+    async def cell(
+        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent
+    ) -> Cell:
+        """Run one attack against the scene and judge it."""
+        cell = Cell(attack.name, goal.name, "", stage.number, levers.turned(), "not-applicable", False, goal.absent)
+        cell.expected = goal.expected_at(stage.number)
+        if cell.expected == "not-applicable":
+            return cell
+        started = time.perf_counter()
+        scene = self._set(stage, levers, "hub" if attack.position == "tap" else "switch", watch)
+        with _crashes():
+            claim = await scene.play(attack, goal)
+        recording = self._capture.cut()
+        self.recordings[cell.id] = recording
+        finding = RULES[goal.wins](scene, claim, recording)
+        cell.verdict = "broken" if finding.reached else "held"
+        cell.told = bool(warned(scene))
+        cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
+        cell.seconds = round(time.perf_counter() - started, 3)
+        return cell
+
+    def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch) -> Scene:
+        """A fresh scene on a network that remembers nothing of the last one."""
+        self.network.become(kind)
+        for host in self.network.hosts.values():
+            if isinstance(host, LanHost):
+                host.run("ip", "neigh", "flush", "all")
+        self._capture.cut()
+        return Scene(stage, levers, self.network, watch, PATIENCE)
