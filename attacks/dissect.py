@@ -127,7 +127,8 @@ class Heard:
     @property
     def summary(self) -> str:
         """The message as one readable line: its type, then its fields."""
-        return " ".join(str(value) if name == "type" else f"{name}={value}" for name, value in self.fields.items())
+        said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.fields.items()}
+        return " ".join(value if name == "type" else f"{name}={value}" for name, value in said.items())
 
     @property
     def words(self) -> list[str]:

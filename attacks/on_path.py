@@ -50,7 +50,31 @@ async def on_path(
             with _holding_datagrams(host, macs, udp) if udp else contextlib.nullcontext():
                 yield
     else:
-        raise LabError("This attack needs a place on the path: run it in the lab's network, without TARGET=.")
+        async with _relaying(foothold, tcp):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def _relaying(foothold: Foothold, tcp: InterceptTcp) -> AsyncIterator[None]:
+    """By hand there is no ARP to forge: the clients are pointed at us by whoever starts them."""
+    listener = await foothold.host.listen(0)
+    server = foothold.server
+
+    async def serve() -> None:
+        async with _tasks() as start:
+            while True:
+                sock, client = await asyncio.get_running_loop().sock_accept(listener)
+                start(tcp(Intercepted(sock, client, server, lambda: foothold.host.connect(*server))))
+
+    accepting = asyncio.create_task(serve())
+    foothold.note(f"Start the clients with SERVER={foothold.host.address}:{listener.getsockname()[1]}")
+    try:
+        yield
+    finally:
+        accepting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await accepting
+        listener.close()
 
 
 class Splice:

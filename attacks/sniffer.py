@@ -5,10 +5,17 @@
 """
 
 import asyncio
+import contextlib
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attacks import Claim, Foothold, Goal, attack
 from common.errors import LabError
+
+if TYPE_CHECKING:
+    from attacks.dissect import Heard
 
 
 @attack(
@@ -33,43 +40,43 @@ async def sniffer(foothold: Foothold, goal: Goal) -> Claim:
     with foothold.host.packet_socket() as card:
 
         def hear() -> None:
-            try:
-                frame = card.recv(1 << 16)
-            except BlockingIOError:
-                return
-            for heard in listener.hear(frame):
-                foothold.note(f"{heard.transport} {heard.source[0]} → {heard.target[0]}  {heard.summary}")
-                claim.read.extend(heard.words)
+            """Read all that has arrived."""
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    for heard in listener.hear(card.recv(1 << 16)):
+                        source, target = (foothold.name_of(address) for address, _ in (heard.source, heard.target))
+                        foothold.note(f"{heard.transport} {source} → {target}  {heard.summary}")
+                        claim.read.extend(heard.words)
 
         loop.add_reader(card, hear)
         try:
             await foothold.until("over")
+            hear()  # the last frames may have come in the same turn of the loop as the end
         finally:
             loop.remove_reader(card)
     return claim
 
 
-def read_capture(path: Path, port: int) -> list[str]:
-    """Every message in a capture file, a line each. Raises LabError where the file is no capture."""
+def heard_in(path: Path, port: int) -> "Iterator[tuple[int, Heard]]":
+    """Every message in a pcap or pcapng file, with the number of the frame that completes it.
+
+    Raises LabError where the file is no capture.
+    """
     from scapy.error import Scapy_Exception
     from scapy.utils import RawPcapReader
 
     from attacks.dissect import Listener
 
     listener = Listener(port)
-    found: list[str] = []
     try:
         with RawPcapReader(str(path)) as frames:
             for number, (frame, _) in enumerate(frames, 1):
-                found.extend(
-                    f"frame {number:>3}  {heard.transport} {heard.source[0]} → {heard.target[0]}  {heard.summary}"
-                    for heard in listener.hear(frame)
-                )
+                for heard in listener.hear(frame):
+                    yield number, heard
     except OSError as error:
         raise LabError(f"Cannot read {path} ({error.strerror}); give a capture with --read FILE.") from None
-    except (Scapy_Exception, EOFError, ValueError) as error:
+    except (Scapy_Exception, EOFError, ValueError, struct.error) as error:
         raise LabError(f"{path} is no capture ({error}); give a pcap or pcapng file.") from None
-    return found
 
 
 if __name__ == "__main__":

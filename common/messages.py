@@ -17,18 +17,17 @@ IPv4 = Annotated[str, Meta(pattern=IPV4_PATTERN)]
 """Written out: a name here would make whoever whispers look it up."""
 
 
+def _check_size(text: str) -> None:
+    if len(text.encode()) > TEXT_BYTES:
+        raise ValueError(f"a text is at most {TEXT_BYTES} bytes of UTF-8")
+
+
+Words = Annotated[str, Meta(min_length=1)]
+"""What somebody says: not empty, and at most TEXT_BYTES, which `_check_size` sees to."""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What all messages have in common: immutable, and exactly the fields that are declared."""
-
-
-class Text(Message, frozen=True, kw_only=True):
-    """A message that carries words."""
-
-    text: Annotated[str, Meta(min_length=1)]
-
-    def __post_init__(self) -> None:
-        if len(self.text.encode()) > TEXT_BYTES:
-            raise ValueError(f"a text is at most {TEXT_BYTES} bytes of UTF-8")
 
 
 class Presence(Message, frozen=True, kw_only=True):
@@ -46,18 +45,26 @@ class Join(Message, frozen=True, kw_only=True, tag="join"):
     udp_port: Port
 
 
-class Say(Text, frozen=True, kw_only=True, tag="say"):
+class Say(Message, frozen=True, kw_only=True, tag="say"):
     """Client to server, and from there to the room, or to one member where `to` is given."""
 
     sender: Name = msgspec.field(name="from")
     to: Name | None = None
+    text: Words
+
+    def __post_init__(self) -> None:
+        _check_size(self.text)
 
 
-class Whisper(Text, frozen=True, kw_only=True, tag="whisper"):
+class Whisper(Message, frozen=True, kw_only=True, tag="whisper"):
     """From member to member over UDP; the server never sees it."""
 
     sender: Name = msgspec.field(name="from")
     to: Name
+    text: Words
+
+    def __post_init__(self) -> None:
+        _check_size(self.text)
 
 
 class Roster(Message, frozen=True, kw_only=True, tag="roster"):

@@ -14,7 +14,8 @@ from wcwidth import wcwidth
 
 NAME_RULE: Final = "1 to 20 of a-z, 0-9, _ and -"
 NAME_PATTERN: Final = r"^[a-z0-9_-]{1,20}\Z"
-IPV4_PATTERN: Final = r"^((25[0-5]|2[0-4]\d|1?\d?\d)(\.|\Z)){4}\Z"
+_BYTE: Final = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+IPV4_PATTERN: Final = rf"^({_BYTE}\.){{3}}{_BYTE}\Z"
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description=NAME_RULE)]
 

@@ -109,11 +109,22 @@ def _replayed(kind: str) -> Rule:
     return rule
 
 
+def _missed(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Alice said something while Bob was there, and it never stood on his screen."""
+    shown, typed = _differences(scene, "room")
+    missing = [text for text in typed if not shown[text]]
+    if not missing:
+        return Finding(False, "Bob's screen shows all that Alice typed")
+    evidence = [Evidence("alice's screen", f"alice> {text}", recording.numbers_of(text)) for text in missing]
+    return Finding(True, "Bob's screen never shows what Alice typed", evidence)
+
+
 RULES: Final[dict[str, Rule]] = {
     "read-room": _read("room"),
     "read-whisper": _read("whisper"),
     "forged-room": _forged("room"),
     "forged-whisper": _forged("whisper"),
+    "missed-room": _missed,
     "altered-room": _altered,
     "inserted-room": _inserted,
     "replayed-room": _replayed("room"),

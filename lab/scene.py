@@ -188,6 +188,11 @@ class SceneFoothold:
         session = self._scene.members[member].client.session
         return self._scene.network.hosts[member].address, session.udp_port
 
+    def name_of(self, address: str) -> str:
+        """See `attacks.Foothold`."""
+        hosts = self._scene.network.hosts.values()
+        return next((host.name for host in hosts if host.address == address), address)
+
     def note(self, text: str) -> None:
         """See `attacks.Foothold`."""
         self.notes.append(text)

@@ -17,7 +17,7 @@ from common.terminal import rows, typed_row
 from common.text import CONTINUATION
 
 COLUMNS: Final = 80
-ROWS: Final = 300
+ROWS: Final = 1000
 
 _NAME: Final = r"(?P<who>[a-z0-9_-]{1,20})"
 _FORMS: Final = {
@@ -47,6 +47,8 @@ class Screen:
     def __init__(self, name: str, watch: Callable[[str, str], None] | None = None) -> None:
         self.name = name
         self.shown: list[Show] = []
+        self._printed = 0
+        self._lowest = 0
         self._watch = watch
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.Stream(self._screen)
@@ -76,21 +78,29 @@ class Screen:
     def lines(self) -> list[Line]:
         """Every line that stands on the screen now, wrapped rows joined again."""
         joined: list[str] = []
-        for row in self._screen.display:
-            text = row.rstrip()
-            if text.startswith(CONTINUATION) and joined:
-                joined[-1] += text.removeprefix(CONTINUATION)
-            elif text:
-                joined.append(row.rstrip())
+        for row in self._rows():
+            if row.startswith(CONTINUATION) and joined:
+                joined[-1] += row.removeprefix(CONTINUATION)
+            elif row:
+                joined.append(row)
         return [_read(text) for text in joined]
+
+    def _rows(self) -> list[str]:
+        """The rows down to the lowest that the cursor has been on, without trailing blanks."""
+        cells = self._screen.buffer
+        return ["".join(cells[y][x].data for x in range(COLUMNS)).rstrip() for y in range(self._lowest + 1)]
 
     def of(self, kind: Kind, who: str | None = None) -> list[str]:
         """The words of all lines of one kind, from one person where `who` is given."""
         return [line.text for line in self.lines() if line.kind == kind and who in (None, line.who)]
 
     def _print(self, printed: list[str]) -> None:
+        self._printed += len(printed)
+        if self._printed >= ROWS:
+            raise RuntimeError(f"more was printed than the {ROWS} rows of a screen hold; nothing can be judged")
         for row in printed:
             self._stream.feed(row + "\r\n")
+            self._lowest = max(self._lowest, self._screen.cursor.y)
             if self._watch:
                 self._watch(self.name, row)
 

@@ -1,0 +1,58 @@
+"""Making somebody else's message vanish, where messages end wherever `recv` happens to end.
+
+    python -m attacks.merged_messages --stage 1 --levers framing=none
+"""
+
+import asyncio
+
+from attacks import Claim, Foothold, Goal, attack
+from common.runtime import Client
+
+TURNS = 200
+"""For so many turns of the event loop Carol keeps talking; Alice's next message falls among them."""
+
+
+@attack(
+    position="insider",
+    goals=(
+        Goal(
+            "miss",
+            "Bob misses a message of Alice's",
+            wins="missed-room",
+            expected="H",
+            ablation="framing=none",
+        ),
+    ),
+)
+async def merged_messages(foothold: Foothold, goal: Goal) -> Claim:
+    """Carol chatters without a pause while Alice speaks. What the server relays in one turn reaches Bob together: a
+    line of Carol's and, right behind it, Alice's. A client that takes whatever arrives together for one message shows
+    Carol's and loses Alice's. Where every message ends with a newline, Carol is only a nuisance.
+    """
+    inside = asyncio.Event()
+    client = await Client.start(
+        foothold.host,
+        foothold.server,
+        lambda udp_port: foothold.stage.client("carol", udp_port),
+        lambda show: inside.set(),
+    )
+    await inside.wait()
+    await foothold.until("talking")
+    chatter = asyncio.create_task(_chatter(client))
+    await foothold.until("alice-left")
+    chatter.cancel()
+    client.close()
+    await client.ended.wait()
+    return Claim(did="kept talking while Alice spoke")
+
+
+async def _chatter(client: Client) -> None:
+    for turn in range(TURNS):
+        client.typed(f"bla {turn}")
+        await asyncio.sleep(0)
+
+
+if __name__ == "__main__":
+    from lab.attack_main import main
+
+    main("merged_messages")

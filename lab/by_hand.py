@@ -1,0 +1,75 @@
+"""Attacks outside the bench: on a stage that somebody runs by hand, and on a capture file.
+
+There is no referee here, because there is nobody whose screen the bench could read: look at Bob's yourself.
+"""
+
+import asyncio
+import json
+from itertools import islice
+from pathlib import Path
+
+import attacks
+from attacks import Moment
+from attacks.sniffer import heard_in
+from common.command_line import server_address
+from common.hosts import Host, ThisMachine, only_lab_or_loopback
+from common.session import Address
+from lab.report import Report, story
+from lab.verbs import Options
+from stages import Stage
+
+
+class Target:
+    """The foothold of an attack on something run by hand: what the person knows and names."""
+
+    def __init__(self, stage: Stage, target: Address, seconds: float, report: Report) -> None:
+        self.stage = stage
+        self.server = target
+        self.host: Host = ThisMachine()
+        self._seconds = seconds
+        self._report = report
+
+    async def until(self, moment: Moment) -> None:
+        """The person decides when: now. For the end, until Ctrl-C or the duration."""
+        if moment == "over":
+            self._report.line("Ctrl-C ends." if not self._seconds else f"Ends after {self._seconds:g} s.")
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self._seconds or None)
+
+    def told(self, member: str) -> Address:
+        """The member's address is the target that was named."""
+        return self.server
+
+    def name_of(self, address: str) -> str:
+        """By hand, addresses have no names."""
+        return address
+
+    def note(self, text: str) -> None:
+        """See `attacks.Foothold`."""
+        self._report.line(text)
+
+
+async def against(stage: Stage, name: str, target: str, options: Options) -> int:
+    """Run an attack against HOST:PORT. Raises LabError where that is outside the lab and loopback."""
+    address = server_address(target, stage.port)
+    only_lab_or_loopback(address[0])
+    report = Report(verbose=True)
+    chosen = attacks.find(name)
+    goal = chosen.goal(options.goal) if options.goal else chosen.goals[0]
+    report.paragraph(story(chosen))
+    claim = await chosen.run(Target(stage, address, options.duration, report), goal)
+    report.line(f"It {claim.did}.")
+    report.line("There is no referee outside the bench: look at the screens of those who were attacked.")
+    return 0
+
+
+def read_capture(stage: Stage, path: str, count: int, as_json: bool) -> int:
+    """Print the messages in a capture, all or the first `count`. Raises LabError where the file is none."""
+    found = list(islice(heard_in(Path(path), stage.port), count or None))
+    if as_json:
+        rows = [{"frame": number, "from": h.source, "to": h.target, "message": h.fields} for number, h in found]
+        print(json.dumps({"file": path, "messages": rows}, indent=2))
+        return 0
+    for number, heard in found:
+        print(f"frame {number:>4}  {heard.transport} {heard.source[0]} → {heard.target[0]}  {heard.summary}")
+    print(f"{len(found)} messages of stage {stage.number} (port {stage.port}) in {path}.")
+    return 0

@@ -1,0 +1,320 @@
+"""The command `lab`: the verbs of the Makefile, with --help, --json and shell completion.
+
+What a verb does stands in `lab.verbs` and is imported when the verb is run, so that `lab --help` answers at once.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+import attacks
+import stages
+from common.errors import LabError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STAGE_VERBS = {
+    "demo": "The narrated scene, every attack, the verdicts, and where to go next.",
+    "attack": "Every attack against this stage.",
+    "server": "Run this stage's server by hand.",
+    "client": "Run this stage's client by hand.",
+    "audit": "Show the stage's audit.",
+    "test": "Run the stage's tests.",
+}
+"""Beside these, the name of any attack is a verb."""
+
+
+class Sentence(click.ClickException):
+    """One sentence on standard error, exit status 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
+class Listing(click.Group):
+    """A group that answers an unknown name with one sentence that lists the known ones."""
+
+    what = "command"
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None and not name.startswith("-"):
+            raise Sentence(f"There is no {self.what} {name}; there are: {', '.join(self.list_commands(ctx))}.")
+        return super().resolve_command(ctx, args)
+
+
+class Lab(Listing):
+    """The top: the stages beside the commands about all of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*(f"stage-{number}" for number in stages.catalogue()), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        number = cmd_name.removeprefix("stage-")
+        if number != cmd_name:
+            if not number.isdigit():
+                raise Sentence(f"A stage is written stage-N; {cmd_name} is not. {_stages_there()}")
+            try:
+                return StageVerbs(stages.find(int(number)))
+            except LabError as error:
+                raise Sentence(str(error)) from None
+        return super().get_command(ctx, cmd_name)
+
+
+class StageVerbs(Listing):
+    """`lab stage-1 …`: the stage's verbs and the attacks."""
+
+    what = "verb"
+
+    def __init__(self, stage: stages.Stage) -> None:
+        super().__init__(f"stage-{stage.number}", help=f"Stage {stage.number}: {stage.package}.")
+        self.stage = stage
+        self.no_args_is_help = False
+        self.invoke_without_command = True
+        self.callback = self._no_verb
+
+    def _no_verb(self) -> None:
+        context = click.get_current_context()
+        if context.invoked_subcommand is None:
+            verbs = ", ".join(self.list_commands(context))
+            raise Sentence(f"Say what to do with stage-{self.stage.number}: {verbs}.")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*STAGE_VERBS, *attacks.names()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in attacks.names():
+            return attack_command(cmd_name, self.stage)
+        makers = {"demo": _demo, "attack": _attack, "server": _server, "client": _client, "audit": _audit, "test": _test}
+        return makers[cmd_name](self.stage) if cmd_name in makers else None
+
+
+def _stages_there() -> str:
+    return f"These exist: {', '.join(f'stage-{n}' for n in stages.catalogue())}."
+
+
+def on_the_bench(function: F) -> F:
+    """The options of everything that is run on the bench."""
+    for option in (
+        click.option("--json", is_flag=True, help="Print one JSON object instead of lines."),
+        click.option("--levers", default="", metavar="A=B …", help="What if? For example framing=none."),
+        click.option("--network", default="auto", metavar="lan|loopback", help="Which network; the LAN where possible."),
+    ):
+        function = option(function)
+    return function
+
+
+def _options(**given: Any) -> Any:
+    from lab.verbs import Options
+
+    return Options(**{name: value for name, value in given.items() if value is not None})
+
+
+def _bench(work: Callable[[], Any]) -> None:
+    """Run a verb on the bench and leave with its exit status."""
+    raise SystemExit(asyncio.run(work()))
+
+
+def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
+    """The command of one attack; without a stage it takes --stage."""
+
+    def run(**given: Any) -> None:
+        number, target, read = given.pop("stage", 0), given.pop("target"), given.pop("read", "")
+        chosen = stage or stages.find(number)
+        if read:
+            from lab.by_hand import read_capture
+
+            raise SystemExit(read_capture(chosen, read, given["count"] or 0, given["json"]))
+        if target:
+            from lab.by_hand import against
+
+            _bench(lambda: against(chosen, name, target, _options(**given)))
+        from lab import verbs
+
+        _bench(lambda: verbs.attack(chosen, [name], _options(expect=_expects(), **given)))
+
+    command = click.command(name, help=f"The attack {name}: `python -m attacks.{name}`.")(on_the_bench(_attack_options(run)))
+    if stage is None:
+        command.params.insert(0, click.Option(["--stage"], type=int, required=True, help="The stage to attack."))
+    command.params.append(click.Option(["--target"], default="", help="HOST:PORT of a stage run by hand, on loopback."))
+    if name == "sniffer":
+        command.params.append(click.Option(["--read"], default="", help="Read a pcap or pcapng file instead."))
+    return command
+
+
+def _attack_options(function: F) -> F:
+    for option in (
+        click.option("--goal", default="", help="One goal of the attack; all otherwise."),
+        click.option("--write", default="", metavar="FILE", help="Write the capture there too (pcapng)."),
+        click.option("--duration", default=0.0, metavar="SECONDS", help="Begin nothing more after so many seconds."),
+        click.option("--count", type=click.IntRange(1), help="Run it so many times; with --read, read so many messages."),
+        click.option("-v", "--verbose", is_flag=True, help="Show what happens as it happens."),
+    ):
+        function = option(function)
+    return function
+
+
+def _expects() -> bool:
+    """Called by make: succeed when the verdict is the expected one."""
+    return os.environ.get("LAB_EXPECT") == "1"
+
+
+def _demo(stage: stages.Stage) -> click.Command:
+    @click.command("demo", help=STAGE_VERBS["demo"])
+    @click.option("--goal", default="", help="Only attacks with this goal.")
+    @on_the_bench
+    def demo(**given: Any) -> None:
+        from lab import verbs
+
+        _bench(lambda: verbs.demo(stage, _options(**given)))
+
+    return demo
+
+
+def _attack(stage: stages.Stage) -> click.Command:
+    @click.command("attack", help=STAGE_VERBS["attack"])
+    @_attack_options
+    @on_the_bench
+    def attack(**given: Any) -> None:
+        from lab import verbs
+
+        _bench(lambda: verbs.attack(stage, [], _options(expect=_expects(), **given)))
+
+    return attack
+
+
+def _server(stage: stages.Stage) -> click.Command:
+    @click.command("server", help=STAGE_VERBS["server"])
+    @click.option("--listen", default="127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
+    @click.option("--port", default=stage.port, help="TCP port.")
+    @click.option("--max", "connections", default=500, type=click.IntRange(1), help="Connections at once.")
+    @click.option("--levers", default="", metavar="A=B …")
+    @click.option("--network", hidden=True, help="By hand it is this machine's own network.")
+    def server(listen: str, port: int, connections: int, levers: str, network: str) -> None:
+        from common.command_line import serve
+
+        given = ["--listen", listen, "--port", str(port), "--max", str(connections), "--levers", levers]
+        serve(stage.server, stage.port, stage.warning, given)
+
+    return server
+
+
+def _client(stage: stages.Stage) -> click.Command:
+    @click.command("client", help=STAGE_VERBS["client"])
+    @click.option("--name", default="", help="Who you are.")
+    @click.option("--server", default="", metavar="HOST[:PORT]", help="Where the server is; this machine otherwise.")
+    @click.option("--levers", default="", metavar="A=B …")
+    @click.option("--network", hidden=True, help="By hand it is this machine's own network.")
+    def client(name: str, server: str, levers: str, network: str) -> None:
+        from common.command_line import chat
+
+        if not name:
+            raise Sentence(f"Say who you are: make stage-{stage.number} client NAME=alice")
+        chat(stage.client, stage.port, stage.warning, ["--name", name, "--server", server or "127.0.0.1", "--levers", levers])
+
+    return client
+
+
+def _audit(stage: stages.Stage) -> click.Command:
+    @click.command("audit", help=STAGE_VERBS["audit"])
+    @click.option("--levers", hidden=True)
+    @click.option("--network", hidden=True)
+    def audit(**_: Any) -> None:
+        from lab.audits import show
+
+        show(stage)
+
+    return audit
+
+
+def _test(stage: stages.Stage) -> click.Command:
+    @click.command("test", help=STAGE_VERBS["test"], context_settings={"ignore_unknown_options": True})
+    @click.option("--levers", hidden=True)
+    @click.option("--network", default="", help="lan or loopback.")
+    @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+    def test(levers: str, network: str, pytest_arguments: tuple[str, ...]) -> None:
+        from lab.runs import ROOT
+
+        try:
+            import pytest
+        except ImportError:
+            raise Sentence(f"The tests need the developers' tools; run: make stage-{stage.number} test") from None
+        if network:
+            os.environ["NETWORK"] = network
+        raise SystemExit(pytest.main([str(ROOT / "tests" / f"stage{stage.number}"), *pytest_arguments]))
+
+    return test
+
+
+@click.group(cls=Lab, help="The Progressive Security Lab: a chat room, built again and again, attacked and judged.")
+def lab() -> None:
+    """The command `lab`."""
+
+
+@lab.command(help="Every attack against every stage.")
+@on_the_bench
+def matrix(**given: Any) -> None:
+    from lab import verbs
+
+    _bench(lambda: verbs.matrix(_options(**given)))
+
+
+@lab.command(help="Run the evidence of every audit again and write it into the audits.")
+@on_the_bench
+def audits(**given: Any) -> None:
+    from lab.audits import regenerate
+
+    _bench(lambda: regenerate(_options(**given)))
+
+
+@lab.command(help="What this machine can do: which network, why not the other, and the ways round.")
+@click.option("--json", is_flag=True, help="Print one JSON object instead of lines.")
+def doctor(json: bool) -> None:
+    from lab.doctor import examine
+
+    raise SystemExit(examine(as_json=json))
+
+
+@lab.command("completion", help="Print what a shell needs to complete: bash, zsh or fish.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise Sentence(f"There is no completion for {shell}.")
+    click.echo(kind(lab, {}, "lab", "_LAB_COMPLETE").source())
+
+
+@lab.command("help", help="What there is to do.")
+@click.pass_context
+def help_(ctx: click.Context) -> None:
+    from lab.help import TEXT
+
+    click.echo(TEXT)
+
+
+def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab") -> int:
+    """Run a command line. What a person can mend is one sentence on standard error and exit status 2."""
+    try:
+        status = command.main(list(arguments), prog_name=name, standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except LabError as error:
+        click.echo(str(error), err=True)
+        return 2
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            click.echo(end.code, err=True)
+            return 2
+        return int(end.code or 0)

@@ -1,0 +1,21 @@
+"""`make help`, and bare `make`."""
+
+TEXT = """The Progressive Security Lab: a chat room, built again and again, attacked and judged.
+
+  make stage-1 demo                 the narrated scene, every attack, the verdicts, where to go next
+  make stage-1 attack               every attack against the stage
+  make stage-1 sniffer              one attack (also impersonation, mitm, replay, spoofed_whisper …)
+  make stage-1 audit                the written audit
+  make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
+  make stage-1 client NAME=alice    by hand: a client (SERVER=)
+  make stage-1 test                 the stage's tests
+
+  make matrix                       every attack against every stage
+  make doctor                       which network can be had here, why not the other, the ways round
+  make test                         all tests
+  make check                        lint, types, import rules
+  make audits                       run the audits' evidence again
+  make clean                        remove .venv, runs/ and caches
+
+NETWORK=lan|loopback chooses the network, LEVERS="framing=none" asks what if, ARGS="-v --json" adds options.
+The same verbs are one command: .venv/bin/lab --help"""

@@ -1,0 +1,176 @@
+"""What the verbs of the command `lab` do: demo, attack, matrix."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import attacks
+import stages
+from attacks import Attack, Goal
+from common.errors import LabError
+from common.levers import Levers
+from lab import runs
+from lab.bench import Bench, Cell
+from lab.report import Report, story
+from stages import Stage
+
+BROKEN, UNEXPECTED, NOT_RUN, HELD = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every attack takes."""
+
+    network: str = "auto"
+    levers: str = ""
+    goal: str = ""
+    json: bool = False
+    write: str = ""
+    count: int = 1
+    duration: float = 0.0
+    verbose: bool = False
+    expect: bool = False
+
+
+def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal]]:
+    """The goals to try: of all attacks, or of those named; all goals, or the one named. Raises LabError."""
+    chosen = [attacks.find(name) for name in names] or attacks.catalogue()
+    return [(a, g) for a in chosen for g in ([a.goal(goal)] if goal else a.goals)]
+
+
+async def demo(stage: Stage, options: Options) -> int:
+    """The narrated scene, then every attack, then where to go next."""
+    report = Report(verbose=False, quiet=options.json)
+    levers = Levers.parse(options.levers)
+    async with Bench.open(options.network) as bench:
+        report.line(f"Stage {stage.number}: {stage.title}", "bold")
+        _say_network(report, bench)
+        report.heading("The control run: nobody attacks")
+        control = await bench.control(stage, levers, report.note)
+        report.line(f"Alice, Bob and Carol said {len(control.spoken)} things; all arrived, and nobody was alarmed.")
+        pairs = selected([], options.goal)
+        cells = []
+        for attack in dict.fromkeys(attack for attack, _ in pairs):
+            report.heading(f"{attack.name} ({attack.position})")
+            report.paragraph(story(attack))
+            report.line()
+            for goal in (g for a, g in pairs if a is attack):
+                watch = report.note
+                if not cells:  # the first scene is shown as it happens
+                    report.headings_of_columns()
+                    watch = report.side_by_side
+                cells.append(await bench.cell(stage, levers, attack, goal, watch))
+                if watch == report.side_by_side:
+                    report.line()
+                report.verdict(cells[-1], goal)
+        folder = runs.save(bench, f"stage{stage.number}-demo", cells, report.transcript)
+        report.heading("Verdicts")
+        _summary(report, cells)
+        _where_next(report, stage, folder)
+        if options.json:
+            print(json.dumps(runs.verdicts(bench, cells, folder), indent=2))
+    return _as_expected(cells, report)
+
+
+async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
+    """Run attacks against one stage, `count` times each or until `duration` is over, and judge them."""
+    report = Report(verbose=options.verbose, quiet=options.json)
+    levers = Levers.parse(options.levers)
+    pairs = selected(names, options.goal)
+    deadline = asyncio.get_running_loop().time() + (options.duration or float("inf"))
+    cells: list[Cell] = []
+    async with Bench.open(options.network) as bench:
+        _say_network(report, bench)
+        await bench.control(stage, levers, report.note)
+        for turn in range(options.count):
+            for chosen, goal in pairs:
+                if cells and asyncio.get_running_loop().time() > deadline:
+                    break
+                if turn == 0 and goal is pairs[0][1] and len(names) == 1:
+                    report.paragraph(story(chosen))
+                cells.append(await bench.cell(stage, levers, chosen, goal, report.note))
+                report.verdict(cells[-1], goal)
+        folder = runs.save(bench, f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}", cells, report.transcript)
+        if options.write:
+            _write(bench, cells, Path(options.write))
+        report.line(f"Captures, transcript and verdicts: {folder}/")
+        if options.json:
+            print(json.dumps(runs.verdicts(bench, cells, folder), indent=2))
+    return _as_expected(cells, report) if options.expect else _status(cells)
+
+
+async def matrix(options: Options) -> int:
+    """Every attack against every stage."""
+    from rich.progress import Progress
+
+    report = Report(quiet=options.json)
+    levers = Levers.parse(options.levers)
+    pairs = selected([], "")
+    every = list(stages.catalogue().values())
+    cells: list[Cell] = []
+    async with Bench.open(options.network) as bench:
+        _say_network(report, bench)
+        with Progress(console=report.console, transient=True, disable=not report.on_terminal) as progress:
+            task = progress.add_task("running", total=len(every) * len(pairs))
+            for stage in every:
+                await bench.control(stage, levers)
+                for chosen, goal in pairs:
+                    progress.update(task, description=f"stage {stage.number} {chosen.name}/{goal.name}")
+                    cells.append(await bench.cell(stage, levers, chosen, goal))
+                    progress.advance(task)
+        report.table(cells, {f"{a.name}/{g.name}": g for a, g in pairs}, every)
+        if options.json:
+            print(json.dumps(runs.verdicts(bench, cells, None), indent=2))
+    return _as_expected(cells, report)
+
+
+def _say_network(report: Report, bench: Bench) -> None:
+    if bench.why:
+        report.line(f"! {bench.why}", "yellow")
+    else:
+        names = {"lan": "a LAN of its own (network namespaces, no root)", "loopback": "the loopback network"}
+        report.line(f"Running on {names[bench.kind]}; nothing leaves this machine.")
+
+
+def _summary(report: Report, cells: Sequence[Cell]) -> None:
+    for cell in cells:
+        style = {"broken": "red", "held": "green"}.get(cell.verdict, "dim")
+        report.line(f"{cell.verdict:<15} {cell.id:<24} {cell.reason if cell.verdict == 'not-applicable' else ''}".rstrip(), style)
+    broken = sum(cell.verdict == "broken" for cell in cells)
+    applies = sum(cell.verdict != "not-applicable" for cell in cells)
+    report.line(f"{broken} of {applies} goals reached.", "bold")
+
+
+def _where_next(report: Report, stage: Stage, folder: Path) -> None:
+    n = stage.number
+    report.heading("Where to go next")
+    report.line(f"Read why:            make stage-{n} audit")
+    report.line(f"See it on the wire:  wireshark {folder}/sniffer-room.pcapng")
+    report.line(f"Attack it yourself:  make stage-{n} server, make stage-{n} client NAME=alice, and in a third terminal")
+    report.line(f"                     nc 127.0.0.1 {stage.port}, with the lines that stages/{stage.package}/README.md gives you")
+    report.line(f"One attack, closely: make stage-{n} sniffer ARGS=-v")
+
+
+def _write(bench: Bench, cells: Sequence[Cell], path: Path) -> None:
+    if len({cell.id for cell in cells}) > 1:
+        raise LabError("--write takes one goal; choose it with --goal.")
+    try:
+        bench.recordings[cells[-1].id].write(path)
+    except OSError as error:
+        raise LabError(f"Cannot write {path} ({error.strerror}).") from None
+
+
+def _status(cells: Sequence[Cell]) -> int:
+    """The exit status of an attack (design, section 8)."""
+    verdicts = {cell.verdict for cell in cells}
+    return BROKEN if "broken" in verdicts else HELD if "held" in verdicts else NOT_RUN
+
+
+def _as_expected(cells: Sequence[Cell], report: Report) -> int:
+    """0 when every verdict is the expected one; under turned levers, when every attack ran to a verdict."""
+    wrong = [cell.id for cell in cells if not cell.levers and cell.verdict != cell.expected]
+    if wrong:
+        report.line(f"Not as expected: {', '.join(wrong)}.", "bold yellow")
+    return UNEXPECTED if wrong else 0

@@ -1,0 +1,79 @@
+"""What every test may ask for, and one rule: where nothing may be skipped, a skip for want of something fails."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+
+import pytest
+from hypothesis import settings
+
+from common.lan import Lan, LanUnavailable
+from common.loopback import Loopback
+
+NO_SKIP = bool(os.environ.get("CI") or os.environ.get("LAB_NO_SKIP"))
+TOOLS = {
+    "nc": "netcat-openbsd",
+    "tmux": "tmux",
+    "tshark": "tshark",
+    "unshare": "util-linux",
+}
+
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.load_profile("ci" if NO_SKIP else "here")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that is skipped because the machine lacks something has shown nothing: CI must not be green then."""
+    report = yield
+    if NO_SKIP and report.skipped and isinstance(report.longrepr, tuple):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        if reason.startswith("needs "):
+            report.outcome = "failed"
+            report.longrepr = f"This test may not be skipped here (CI or LAB_NO_SKIP is set), and it {reason}"
+    return report
+
+
+@pytest.fixture
+def needs() -> Callable[[str], str]:
+    """`needs("nc")`: the path of a tool, or the test is skipped with the package that has it."""
+
+    def find(tool: str) -> str:
+        path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if path is None:
+            pytest.skip(f"needs {tool}: sudo apt install {TOOLS.get(tool, tool)}")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def lan() -> Iterator[Lan]:
+    """A LAN of its own for this test."""
+    try:
+        network = Lan.build()
+    except LanUnavailable as error:
+        pytest.skip(f"needs the LAN: {error}")
+    with contextlib.closing(network):
+        yield network
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest) -> Iterator[Lan | Loopback]:
+    """The network that NETWORK= names (lan, loopback); else the LAN where it can be had, and loopback where not."""
+    wanted = os.environ.get("NETWORK", "")
+    assert wanted in {"", "lan", "loopback"}, f"NETWORK is lan or loopback; {wanted} is not."
+    if wanted == "lan":
+        yield request.getfixturevalue("lan")
+        return
+    built: Lan | Loopback
+    try:
+        built = Loopback() if wanted == "loopback" else Lan.build()
+    except LanUnavailable:
+        built = Loopback()
+    with contextlib.closing(built):
+        yield built
