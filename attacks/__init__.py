@@ -15,11 +15,11 @@ while it waits, and stands still while it works.
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from common.errors import LabError
 from common.hosts import Host
@@ -85,7 +85,7 @@ class Foothold(Protocol):
         """Something worth telling whoever watches."""
 
 
-Run = Callable[[Foothold, Goal], Awaitable[Claim]]
+Run = Callable[[Foothold, Goal], Coroutine[Any, Any, Claim]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class ChatMessage(Packet):
 
 def _layer(tag: str, fields: list[str]) -> type[ChatMessage]:
     """A layer with the fields of one declared message; `from`, a word of Python's own, becomes `from_`."""
-    described = [StrField(name + "_" * iskeyword(name), "") for name in fields]
+    described = [StrField(name + "_" * iskeyword(name), b"") for name in fields]
     return type(f"Chat{tag.title()}", (_Declared,), {"name": f"chat {tag}", "fields_desc": described})
 
 
@@ -162,5 +162,3 @@ class Listener:
         for layer in found:
             if isinstance(layer, _Declared):
                 yield Heard(source, target, transport.__name__, json.loads(bytes(layer)))
-
-

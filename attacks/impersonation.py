@@ -1,6 +1,6 @@
 """Speaking as somebody who is not there.
 
-    python -m attacks.impersonation --stage 1
+python -m attacks.impersonation --stage 1
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Speaking as somebody who is there.
 
-    python -m attacks.member_forges --stage 1
+python -m attacks.member_forges --stage 1
 """
 
 import asyncio

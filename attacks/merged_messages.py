@@ -1,6 +1,6 @@
 """Making somebody else's message vanish, where messages end wherever `recv` happens to end.
 
-    python -m attacks.merged_messages --stage 1 --levers framing=none
+python -m attacks.merged_messages --stage 1 --levers framing=none
 """
 
 import asyncio

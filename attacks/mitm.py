@@ -1,6 +1,6 @@
 """The man in the middle: everything goes through Mallory, who reads, changes and adds.
 
-    python -m attacks.mitm --stage 1 --goal modify
+python -m attacks.mitm --stage 1 --goal modify
 """
 
 import secrets

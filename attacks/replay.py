@@ -1,6 +1,6 @@
 """Saying again what somebody said.
 
-    python -m attacks.replay --stage 1
+python -m attacks.replay --stage 1
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def replay(foothold: Foothold, goal: Goal) -> Claim:
             await connections[address].to_server(line)
             did = f"sent Alice's last line to the server again ({len(line)} bytes)"
         else:
-            payload, target = [(p, t) for p, t in whispers if t == foothold.told("bob")][0]
+            payload, target = next((p, t) for p, t in whispers if t == foothold.told("bob"))
             with await foothold.host.bind_udp() as sock:
                 await asyncio.get_running_loop().sock_sendto(sock, payload, target)
             did = f"sent a recorded datagram to Bob again ({len(payload)} bytes)"

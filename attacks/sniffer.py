@@ -1,7 +1,7 @@
 """Listening: Eve sits on the same network and reads along.
 
-    python -m attacks.sniffer --stage 1                  live, in the lab
-    python -m attacks.sniffer --stage 1 --read FILE      in a capture
+python -m attacks.sniffer --stage 1                  live, in the lab
+python -m attacks.sniffer --stage 1 --read FILE      in a capture
 """
 
 import asyncio
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     position="tap",
     goals=(
         Goal("room", "read a room message", wins="read-room", expected="B"),
-        Goal(
-            "passwords", "learn a password", wins="read-password", expected="-", absent="nobody has a password here"
-        ),
+        Goal("passwords", "learn a password", wins="read-password", expected="-", absent="nobody has a password here"),
         Goal("whispers", "read a whisper", wins="read-whisper", expected="B"),
     ),
 )
@@ -69,7 +67,7 @@ def heard_in(path: Path, port: int) -> "Iterator[tuple[int, Heard]]":
 
     listener = Listener(port)
     try:
-        with RawPcapReader(str(path)) as frames:
+        with path.open("rb") as file, RawPcapReader(file) as frames:
             for number, (frame, _) in enumerate(frames, 1):
                 for heard in listener.hear(frame):
                     yield number, heard

@@ -1,6 +1,6 @@
 """A whisper from somebody who did not send it.
 
-    python -m attacks.spoofed_whisper --stage 1
+python -m attacks.spoofed_whisper --stage 1
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The lab's own name service: plain DNS over UDP (RFC 1035), unsigned, as most networks have it.
 
-`NameServer` answers for `*.lab.test` on host `dns`; `resolve` is what every host asks with. Nothing proves that an answer
-came from the server that was asked, which makes a forged answer a way onto the path.
+`NameServer` answers for `*.lab.test` on host `dns`; `resolve` is what every host asks with. Nothing proves that an
+answer came from the server that was asked, which makes a forged answer a way onto the path.
 """
 
 import asyncio

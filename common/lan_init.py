@@ -4,8 +4,8 @@
 
 It makes an unprivileged user namespace and a pid namespace in it. Pid 1 there owns the bridge; one holder
 process per host owns that host's network namespace. Each of them waits on a socket for orders from the bench:
-make a socket and hand it over (SCM_RIGHTS), run a command, write a sysctl. A socket belongs to the namespace it was made
-in, so the bench itself never has to enter one, and keeps its threads, its privileges and its files.
+make a socket and hand it over (SCM_RIGHTS), run a command, write a sysctl. A socket belongs to the namespace it
+was made in, so the bench itself never has to enter one, and keeps its threads, its privileges and its files.
 
 Pid 1 ends when its order socket is closed, by whatever death of the bench, and the kernel then ends every
 process of the pid namespace and frees the rest. No name is left anywhere.
@@ -13,6 +13,9 @@ process of the pid namespace and frees the rest. No name is left anywhere.
 Only the standard library, and as little of it as possible: starting this is most of the LAN's build time.
 """
 
+from __future__ import annotations
+
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -22,6 +25,13 @@ import socket
 import struct
 import subprocess
 import sys
+
+TYPE_CHECKING = False  # `typing` takes milliseconds that this process need not spend
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Order = dict[str, Any]
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER = 0x00020000, 0x04000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
@@ -39,18 +49,18 @@ class Failed(Exception):
     """One step did not work; (step, errno) goes back to the bench, which knows how to say it."""
 
 
-def call(step, function, *arguments):
+def call(step: str, function: Callable[..., int], *arguments: Any) -> None:
     """Call a C function; raise Failed with its errno where it fails."""
     if function(*arguments) < 0:
         raise Failed(step, ctypes.get_errno())
 
 
-def write(path, text):
+def write(path: str, text: str) -> None:
     with open(path, "w") as file:
         file.write(text)
 
 
-def become_owner():
+def become_owner() -> None:
     """A user namespace in which this user has every capability over networks made there, and none outside.
 
     The user is mapped to itself, not to 0, and the capabilities are raised as ambient ones, so that `ip` keeps
@@ -74,46 +84,42 @@ def become_owner():
         call("ambient", libc.prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
-def interface(command, name, payload):
+def interface(command: int, name: str, payload: bytes) -> bytes:
     """One ioctl on a network interface."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         return fcntl.ioctl(sock, command, struct.pack("16s24s", name.encode(), payload))
 
 
-def flags(name, extra):
+def flags(name: str, extra: int) -> None:
     """Bring an interface up, with these flags besides."""
     now = struct.unpack("16xh22x", interface(SIOCGIFFLAGS, name, b""))[0]
     interface(SIOCSIFFLAGS, name, struct.pack("h", now | IFF_UP | extra))
 
 
-def internet_address(text):
+def internet_address(text: str) -> bytes:
     return struct.pack("HH4s", socket.AF_INET, 0, socket.inet_aton(text))
 
 
-def configure(host):
+def configure(host: dict[str, str]) -> None:
     """Give a host its address. Offloads go off, else captured checksums are partial and cannot be re-sent."""
     for command in OFFLOADS.values():
         value = ctypes.create_string_buffer(struct.pack("II", command, 0))
-        try:
+        with contextlib.suppress(OSError):  # a kernel that lacks one of them has nothing to switch off
             interface(SIOCETHTOOL, "eth0", struct.pack("P", ctypes.addressof(value)))
-        except OSError:
-            pass  # a kernel that lacks one of them has nothing to switch off
     interface(SIOCSIFADDR, "eth0", internet_address(host["address"]))
     interface(SIOCSIFNETMASK, "eth0", internet_address(host["netmask"]))
     flags("lo", 0)
     flags("eth0", 0)
 
 
-def quiet():
+def quiet() -> None:
     """No IPv6 in this namespace: its autoconfiguration would only be noise in the captures."""
     for which in ("all", "default"):
-        try:
+        with contextlib.suppress(OSError):  # a kernel without IPv6
             write(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6", "1")
-        except OSError:
-            pass  # a kernel without IPv6
 
 
-def make_socket(order):
+def make_socket(order: Order) -> socket.socket:
     """A socket of this host; `options` are those that need this namespace's privileges."""
     sock = socket.socket(order["family"], order["type"], order.get("protocol", 0))
     for level, name, value in order.get("options", []):
@@ -123,22 +129,25 @@ def make_socket(order):
     return sock
 
 
-def obey(orders):
+def obey(orders: socket.socket) -> None:
     """Carry out orders until the other end closes."""
     while True:
         try:
-            order = orders.recv(1 << 16)
+            message = orders.recv(1 << 16)
         except InterruptedError:
             continue
-        if not order:
+        if not message:
             return
-        answer, sockets = {}, []
+        answer: dict[str, Any] = {}
+        sockets: list[socket.socket] = []
         try:
-            order = json.loads(order)
+            order: Order = json.loads(message)
             if order["do"] == "socket":
                 sockets = [make_socket(order)]
             elif order["do"] == "run":
-                done = subprocess.run(order["command"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+                done = subprocess.run(
+                    order["command"], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+                )
                 answer = {"status": done.returncode, "output": done.stdout + done.stderr}
             elif order["do"] == "write":
                 write(order["path"], order["text"])
@@ -153,7 +162,7 @@ def obey(orders):
             sock.close()
 
 
-def hold(name, orders, ready):
+def hold(name: bytes, orders: socket.socket, ready: int) -> None:
     """One host: its own network and its own name, and then orders."""
     call("unshare", libc.unshare, CLONE_NEWNET | CLONE_NEWUTS)
     call("sethostname", libc.sethostname, name, len(name))
@@ -163,12 +172,13 @@ def hold(name, orders, ready):
     obey(orders)
 
 
-def pid_one(orders, hosts):
+def pid_one(orders: socket.socket, hosts: list[str]) -> None:
     """The bridge's owner: start a holder for each host, hand its order socket to the bench, take orders."""
     libc.mount(None, b"/", None, 0x44000, None)  # MS_REC | MS_PRIVATE: nothing mounted here is seen outside
     quiet()
     ready, holder_says = os.pipe()
-    ends, pids = [], []
+    ends: list[socket.socket] = []
+    pids: list[int] = []
     for host in hosts:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
@@ -197,7 +207,7 @@ def pid_one(orders, hosts):
     obey(orders)
 
 
-def reporting(orders, function, *arguments):
+def reporting(orders: socket.socket, function: Callable[..., None], *arguments: Any) -> None:
     """Call, and tell the bench where it fails."""
     try:
         function(*arguments)
@@ -207,7 +217,7 @@ def reporting(orders, function, *arguments):
         os._exit(1)
 
 
-def main():
+def main() -> None:
     orders = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     hosts = json.loads(orders.recv(1 << 16))

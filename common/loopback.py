@@ -11,7 +11,7 @@ What is not real here: there is no ARP and no switch, and the frames are made by
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ class Intercepted:
     """Connect on to the server, under the client's address."""
 
 
-InterceptTcp = Callable[[Intercepted], Awaitable[None]]
+InterceptTcp = Callable[[Intercepted], Coroutine[Any, Any, None]]
 InterceptUdp = Callable[[bytes, Address, Address], bytes | None]
 
 

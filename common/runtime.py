@@ -8,7 +8,7 @@ member who does not read is bounded, and nobody else ever waits for them.
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from common import commands
 from common.hosts import Host
@@ -105,8 +105,7 @@ class _Connection(asyncio.Protocol):
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.session = self.runtime.server.session(transport.get_extra_info("peername")[0])
         self.decoder = decoder(self.session.accepts)
         self.runtime.connections[self.session] = self
@@ -271,8 +270,7 @@ class Client(asyncio.Protocol):
             self.transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.perform(self.session.connected())
 
     def data_received(self, data: bytes) -> None:

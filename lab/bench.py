@@ -1,8 +1,8 @@
 """The bench: runs scenes, has them judged, makes cells.
 
-    async with Bench.open("auto") as bench:
-        await bench.control(stage, levers)
-        cell = await bench.cell(stage, levers, attack, goal)
+async with Bench.open("auto") as bench:
+    await bench.control(stage, levers)
+    cell = await bench.cell(stage, levers, attack, goal)
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class Bench:
         return "lan" if isinstance(self.network, Lan) else "loopback"
 
     async def control(self, stage: Stage, levers: Levers, watch: Watch = _silent) -> Scene:
-        """Run the scene with nobody attacking. Raises LabError where not all arrives: then no verdict is worth anything."""
+        """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
         scene = self._set(stage, levers, "switch", watch)
         with _crashes():
             await scene.play()
@@ -109,9 +109,7 @@ class Bench:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
         return scene
 
-    async def cell(
-        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent
-    ) -> Cell:
+    async def cell(self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent) -> Cell:
         """Run one attack against the scene and judge it."""
         cell = Cell(attack.name, goal.name, "", stage.number, levers.turned(), "not-applicable", False, goal.absent)
         cell.expected = goal.expected_at(stage.number)

@@ -91,7 +91,14 @@ class StageVerbs(Listing):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in attacks.names():
             return attack_command(cmd_name, self.stage)
-        makers = {"demo": _demo, "attack": _attack, "server": _server, "client": _client, "audit": _audit, "test": _test}
+        makers = {
+            "demo": _demo,
+            "attack": _attack,
+            "server": _server,
+            "client": _client,
+            "audit": _audit,
+            "test": _test,
+        }
         return makers[cmd_name](self.stage) if cmd_name in makers else None
 
 
@@ -104,7 +111,9 @@ def on_the_bench(function: F) -> F:
     for option in (
         click.option("--json", is_flag=True, help="Print one JSON object instead of lines."),
         click.option("--levers", default="", metavar="A=B …", help="What if? For example framing=none."),
-        click.option("--network", default="auto", metavar="lan|loopback", help="Which network; the LAN where possible."),
+        click.option(
+            "--network", default="auto", metavar="lan|loopback", help="Which network; the LAN where possible."
+        ),
     ):
         function = option(function)
     return function
@@ -139,7 +148,9 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
 
         _bench(lambda: verbs.attack(chosen, [name], _options(expect=_expects(), **given)))
 
-    command = click.command(name, help=f"The attack {name}: `python -m attacks.{name}`.")(on_the_bench(_attack_options(run)))
+    command = click.command(name, help=f"The attack {name}: `python -m attacks.{name}`.")(
+        on_the_bench(_attack_options(run))
+    )
     if stage is None:
         command.params.insert(0, click.Option(["--stage"], type=int, required=True, help="The stage to attack."))
     command.params.append(click.Option(["--target"], default="", help="HOST:PORT of a stage run by hand, on loopback."))
@@ -153,7 +164,9 @@ def _attack_options(function: F) -> F:
         click.option("--goal", default="", help="One goal of the attack; all otherwise."),
         click.option("--write", default="", metavar="FILE", help="Write the capture there too (pcapng)."),
         click.option("--duration", default=0.0, metavar="SECONDS", help="Begin nothing more after so many seconds."),
-        click.option("--count", type=click.IntRange(1), help="Run it so many times; with --read, read so many messages."),
+        click.option(
+            "--count", type=click.IntRange(1), help="Run it so many times; with --read, read so many messages."
+        ),
         click.option("-v", "--verbose", is_flag=True, help="Show what happens as it happens."),
     ):
         function = option(function)
@@ -216,7 +229,12 @@ def _client(stage: stages.Stage) -> click.Command:
 
         if not name:
             raise Sentence(f"Say who you are: make stage-{stage.number} client NAME=alice")
-        chat(stage.client, stage.port, stage.warning, ["--name", name, "--server", server or "127.0.0.1", "--levers", levers])
+        chat(
+            stage.client,
+            stage.port,
+            stage.warning,
+            ["--name", name, "--server", server or "127.0.0.1", "--levers", levers],
+        )
 
     return client
 

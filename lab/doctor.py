@@ -70,7 +70,9 @@ def check_lan() -> Check:
         return Check("LAN (network namespaces)", False, str(why))
     built = time.perf_counter() - started
     lan.close()
-    return Check("LAN (network namespaces)", True, f"{len(lan.hosts)} hosts built in {built * 1000:.0f} ms, without root")
+    return Check(
+        "LAN (network namespaces)", True, f"{len(lan.hosts)} hosts built in {built * 1000:.0f} ms, without root"
+    )
 
 
 def check_loopback() -> Check:

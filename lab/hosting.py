@@ -43,6 +43,4 @@ async def join_member(
     stage: Stage, levers: Levers, host: Host, name: str, server: Address, show: Callable[[Show], None]
 ) -> Client:
     """A member's client on this host, connected."""
-    return await Client.start(
-        host, server, lambda udp_port: stage.client(name, udp_port), show, reader_for(levers)
-    )
+    return await Client.start(host, server, lambda udp_port: stage.client(name, udp_port), show, reader_for(levers))

@@ -72,7 +72,9 @@ def _forged(kind: str) -> Rule:
         forged = [text for text in shown if text not in typed]
         if not forged:
             return Finding(False, "Bob's screen shows nothing from Alice that she did not type")
-        return Finding(True, "Bob's screen shows words of Alice that she never typed", [_on_screen(t, recording) for t in forged])
+        return Finding(
+            True, "Bob's screen shows words of Alice that she never typed", [_on_screen(t, recording) for t in forged]
+        )
 
     return rule
 
@@ -93,7 +95,11 @@ def _inserted(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     forged = [text for text in shown if text not in typed]
     if not forged or typed - shown:
         return Finding(False, "Bob's screen shows what Alice typed, and nothing more")
-    return Finding(True, "Bob's screen shows, beside Alice's words, words that she never sent", [_on_screen(t, recording) for t in forged])
+    return Finding(
+        True,
+        "Bob's screen shows, beside Alice's words, words that she never sent",
+        [_on_screen(t, recording) for t in forged],
+    )
 
 
 def _replayed(kind: str) -> Rule:
@@ -104,7 +110,9 @@ def _replayed(kind: str) -> Rule:
         again = [text for text in shown if text in typed and shown[text] > typed[text]]
         if not again:
             return Finding(False, "Bob's screen shows nothing of Alice's more often than she typed it")
-        return Finding(True, "Bob's screen shows twice what Alice typed once", [_on_screen(t, recording) for t in again])
+        return Finding(
+            True, "Bob's screen shows twice what Alice typed once", [_on_screen(t, recording) for t in again]
+        )
 
     return rule
 

@@ -31,6 +31,7 @@ class Report:
         self.console = Console(highlight=False, soft_wrap=True, markup=False, quiet=quiet)
         self.columns = min(shutil.get_terminal_size((100, 24)).columns, 160)
         self.verbose = verbose
+        self._last_words = ""
         self.transcript: list[str] = []
 
     @property
@@ -51,7 +52,9 @@ class Report:
     def heading(self, text: str) -> None:
         """The beginning of a part."""
         self.line()
-        self.line(f"── {text} " + "─" * max(self.columns - len(text) - 4, 0) if self.on_terminal else f"== {text}", "bold")
+        self.line(
+            f"── {text} " + "─" * max(self.columns - len(text) - 4, 0) if self.on_terminal else f"== {text}", "bold"
+        )
 
     def note(self, place: str, text: str) -> None:
         """One thing that happened: kept for the transcript, shown with -v."""
@@ -67,8 +70,17 @@ class Report:
             self.line(f"{place:>6}  {printable(text)}")
             return
         self.transcript.append(f"{place:>6}  {printable(text)}")
-        if place in _PLACES:
-            self.console.print(columns_of(place, printable(text), self.columns))
+        if place not in _PLACES:
+            return
+        if place == "wire":
+            text = self._shortened(text)
+        self.console.print(columns_of(place, printable(text), self.columns))
+
+    def _shortened(self, text: str) -> str:
+        """What goes to everybody crosses the wire once for each; the words are shown the first time."""
+        ends, _, words = text.partition("  ")
+        again, self._last_words = words == self._last_words, words
+        return f"{ends}  the same" if again else text
 
     def headings_of_columns(self) -> None:
         """Who sees what in the columns below."""
@@ -80,8 +92,8 @@ class Report:
     def verdict(self, cell: Cell, goal: Goal) -> None:
         """One cell: the verdict, why, and what was seen."""
         warning = ", and a victim was warned" if cell.told else ""
-        text = f"{cell.verdict.upper():<8} {cell.id}: {cell.reason}{warning}"
-        self.line(text, _STYLES[cell.verdict])
+        word = {"not-applicable": "N/A"}.get(cell.verdict, cell.verdict.upper())
+        self.line(f"{word:<8} {cell.id}: {cell.reason}{warning}", _STYLES[cell.verdict])
         for evidence in cell.evidence[:2]:
             frames = f"  (frame {', '.join(map(str, evidence.frames[:3]))})" if evidence.frames else ""
             self.line(f"         {evidence.where}: {printable(evidence.seen)}{frames}")

@@ -215,5 +215,3 @@ class SceneFoothold:
             self._idle.clear()
             self._go.set()
             await self.settled(task)
-
-

@@ -51,7 +51,7 @@ async def demo(stage: Stage, options: Options) -> int:
         control = await bench.control(stage, levers, report.note)
         report.line(f"Alice, Bob and Carol said {len(control.spoken)} things; all arrived, and nobody was alarmed.")
         pairs = selected([], options.goal)
-        cells = []
+        cells: list[Cell] = []
         for attack in dict.fromkeys(attack for attack, _ in pairs):
             report.heading(f"{attack.name} ({attack.position})")
             report.paragraph(story(attack))
@@ -92,7 +92,9 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
                     report.paragraph(story(chosen))
                 cells.append(await bench.cell(stage, levers, chosen, goal, report.note))
                 report.verdict(cells[-1], goal)
-        folder = runs.save(bench, f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}", cells, report.transcript)
+        folder = runs.save(
+            bench, f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}", cells, report.transcript
+        )
         if options.write:
             _write(bench, cells, Path(options.write))
         report.line(f"Captures, transcript and verdicts: {folder}/")
@@ -137,7 +139,10 @@ def _say_network(report: Report, bench: Bench) -> None:
 def _summary(report: Report, cells: Sequence[Cell]) -> None:
     for cell in cells:
         style = {"broken": "red", "held": "green"}.get(cell.verdict, "dim")
-        report.line(f"{cell.verdict:<15} {cell.id:<24} {cell.reason if cell.verdict == 'not-applicable' else ''}".rstrip(), style)
+        report.line(
+            f"{cell.verdict:<15} {cell.id:<24} {cell.reason if cell.verdict == 'not-applicable' else ''}".rstrip(),
+            style,
+        )
     broken = sum(cell.verdict == "broken" for cell in cells)
     applies = sum(cell.verdict != "not-applicable" for cell in cells)
     report.line(f"{broken} of {applies} goals reached.", "bold")
@@ -148,8 +153,10 @@ def _where_next(report: Report, stage: Stage, folder: Path) -> None:
     report.heading("Where to go next")
     report.line(f"Read why:            make stage-{n} audit")
     report.line(f"See it on the wire:  wireshark {folder}/sniffer-room.pcapng")
-    report.line(f"Attack it yourself:  make stage-{n} server, make stage-{n} client NAME=alice, and in a third terminal")
-    report.line(f"                     nc 127.0.0.1 {stage.port}, with the lines that stages/{stage.package}/README.md gives you")
+    report.line(
+        f"Attack it yourself:  make stage-{n} server, make stage-{n} client NAME=alice, and in a third terminal"
+    )
+    report.line(f"                     nc 127.0.0.1 {stage.port}, with the lines in stages/{stage.package}/README.md")
     report.line(f"One attack, closely: make stage-{n} sniffer ARGS=-v")
 
 

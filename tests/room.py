@@ -1,4 +1,4 @@
-"""A room on real sockets, for tests: a server, members who see and talk, and peers that send whatever bytes they like."""
+"""A room on real sockets, for tests: a server, members who see and talk, peers that send whatever they like."""
 
 import asyncio
 import contextlib
@@ -81,7 +81,11 @@ class Peer:
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, address)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
         return cls(sock)
 
     async def send(self, *messages: bytes | dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The client: joins under a name, says and whispers, shows what it is told.
 
-    python -m stages.stage1_plaintext.client --help
+python -m stages.stage1_plaintext.client --help
 """
 
 from typing import ClassVar, TypeAlias

@@ -1,6 +1,6 @@
 """The server: lets people in, relays what they say, tells who comes and goes.
 
-    python -m stages.stage1_plaintext.server --help
+python -m stages.stage1_plaintext.server --help
 """
 
 from typing import ClassVar, TypeAlias
@@ -67,7 +67,9 @@ class ServerSession:
         if taken == message.name:
             return refuse(self, "name-in-use", f"The name {taken} is in use; choose another.")
         if taken:
-            return refuse(self, "look-alike", f"The name {message.name} looks like {taken}, who is here; choose another.")
+            return refuse(
+                self, "look-alike", f"The name {message.name} looks like {taken}, who is here; choose another."
+            )
         return []
 
     def relay(self, message: Say) -> list[ServerEffect]:

@@ -1,4 +1,4 @@
-"""Bad input on real sockets: one clear sentence for whoever sends it, the end of their connection, and nothing for others.
+"""Bad input on real sockets: whoever sends it gets one clear sentence and is dropped; nobody else notices.
 
 Every test has two bystanders, Alice and Bob. Afterwards they can still talk, and saw nothing but, at most, a
 member who came and went.
@@ -76,9 +76,7 @@ async def refused(peer: Peer, code: str) -> None:
             b'{"type":"join","name":"bob\\u001b[A","udp_port":9}\n', "bad-field", id="a control-character name"
         ),
         pytest.param(b'{"type":"join","name":"bob\\n","udp_port":9}\n', "bad-field", id="a name with a newline"),
-        pytest.param(
-            '{"type":"join","name":"\u202ebob","udp_port":9}\n'.encode(), "bad-field", id="a reversed name"
-        ),
+        pytest.param('{"type":"join","name":"\u202ebob","udp_port":9}\n'.encode(), "bad-field", id="a reversed name"),
         pytest.param(
             '{"type":"join","name":"аlice","udp_port":9}\n'.encode(), "bad-field", id="a name with a Cyrillic a"
         ),
@@ -159,7 +157,7 @@ def test_connection_that_is_reset_is_gone_and_its_name_is_free() -> None:
 
 def test_connection_that_says_nothing_is_refused_in_time() -> None:
     async def conversation() -> None:
-        async with bystanders(Limits(join_seconds=0.1, linger_seconds=60)) as (house, _alice, _bob):
+        async with bystanders(Limits(join_seconds=0.3, linger_seconds=60)) as (house, _alice, _bob):
             silent, half = await house.peer(), await house.peer()
             await half.send(JOIN[:-1])
             await refused(silent, "silent")
@@ -170,7 +168,7 @@ def test_connection_that_says_nothing_is_refused_in_time() -> None:
 
 def test_member_may_be_silent_for_as_long_as_they_like() -> None:
     async def conversation() -> None:
-        async with bystanders(Limits(join_seconds=0.1)) as (house, _alice, _bob):
+        async with bystanders(Limits(join_seconds=0.3)) as (house, _alice, _bob):
             stranger = await house.peer()  # refused later than the members could have been
             await refused(stranger, "silent")
 
@@ -179,12 +177,11 @@ def test_member_may_be_silent_for_as_long_as_they_like() -> None:
 
 def test_refused_peer_who_does_not_hang_up_is_cut_off_in_time() -> None:
     async def conversation() -> None:
-        async with bystanders(Limits(linger_seconds=0.1)) as (house, _alice, _bob):
+        async with bystanders(Limits(linger_seconds=0.3)) as (house, _alice, _bob):
             peer = await house.peer()
-            before = set(house.runtime.open)
             await peer.send(b"hello\n")
             await refused(peer, "not-json")
-            (connection,) = before - set(house.runtime.connections.values())
+            (connection,) = (c for c in house.runtime.open if c.gone)
             await connection.lost
             assert len(house.runtime.open) == 2
 
@@ -362,9 +359,7 @@ async def strange_server(greeting: bytes) -> AsyncIterator[tuple[Member, asyncio
     server = await asyncio.start_server(attend, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
     member = Member()
-    member.client = await Client.start(
-        ThisMachine(), address, lambda port: ClientSession("alice", port), member.show
-    )
+    member.client = await Client.start(ThisMachine(), address, lambda port: ClientSession("alice", port), member.show)
     writer = await connected
     try:
         yield member, writer

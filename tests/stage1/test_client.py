@@ -89,9 +89,7 @@ def test_whisper_from_nobody_in_the_roster_is_dropped_with_an_alarm(alice: Clien
 
 def test_whisper_for_somebody_else_is_dropped_with_an_alarm(alice: ClientSession) -> None:
     whisper = Whisper(sender="bob", to="carol", text="psst")
-    assert alice.datagram(whisper, ("10.13.37.22", 4002)) == [
-        alarm("A whisper for carol came here; it was dropped.")
-    ]
+    assert alice.datagram(whisper, ("10.13.37.22", 4002)) == [alarm("A whisper for carol came here; it was dropped.")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+"""The bench: whoever attacks takes turns with the scene, a crash is no verdict, and a capture is a capture."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import attacks
+import stages
+from attacks import Attack, Claim, Foothold, Goal, Moment
+from common.errors import LabError
+from common.lan import Lan, LanHost, LanUnavailable
+from common.levers import Levers
+from common.session import Show
+from lab import network as networks
+from lab import scene as scenes
+from lab.bench import Bench, Cell
+
+STAGE = stages.find(1)
+NETWORK = os.environ.get("NETWORK") or "auto"
+GOAL = Goal("room", "anything", wins="forged-room", expected="B")
+
+
+def judged(run: attacks.Run, *, goal: Goal = GOAL) -> Cell:
+    """The cell of an attack that only this test knows."""
+
+    async def once() -> Cell:
+        async with Bench.open(NETWORK) as bench:
+            return await bench.cell(STAGE, Levers(), Attack("made_up", "outsider", (goal,), "", run), goal)
+
+    return asyncio.run(once())
+
+
+def test_attack_that_does_nothing_and_claims_everything_is_held() -> None:
+    async def boast(foothold: Foothold, goal: Goal) -> Claim:
+        await foothold.until("over")
+        return Claim(read=["everything"], did="everything")
+
+    cell = judged(boast)
+    assert (cell.verdict, cell.told) == ("held", False)
+
+
+def test_attack_that_crashes_is_no_verdict() -> None:
+    async def crash(foothold: Foothold, goal: Goal) -> Claim:
+        await foothold.until("talking")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        judged(crash)
+
+
+def test_attack_whose_callback_crashes_is_no_verdict() -> None:
+    async def crash(foothold: Foothold, goal: Goal) -> Claim:
+        asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        await foothold.until("over")
+        return Claim()
+
+    with pytest.raises(RuntimeError, match="Exception in callback"):
+        judged(crash)
+
+
+def test_attack_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "ATTACK_SECONDS", 0.1)
+
+    async def dawdle(foothold: Foothold, goal: Goal) -> Claim:
+        await asyncio.get_running_loop().create_future()
+        return Claim()
+
+    with pytest.raises(LabError, match="did not come to an end"):
+        judged(dawdle)
+
+
+def test_scene_stands_still_while_the_attack_works_and_goes_on_while_it_waits() -> None:
+    seen: list[tuple[Moment, bool]] = []
+
+    async def look(foothold: Foothold, goal: Goal) -> Claim:
+        for moment in ("talking", "alice-left", "over"):
+            await foothold.until(moment)  # type: ignore[arg-type]
+            for _ in range(20):  # turns of the loop in which the scene could run on, if it did not wait
+                await asyncio.sleep(0)
+            try:
+                foothold.told("alice")
+                seen.append((moment, True))  # type: ignore[arg-type]
+            except LabError:
+                seen.append((moment, False))  # type: ignore[arg-type]
+        return Claim()
+
+    judged(look)
+    assert seen == [("talking", True), ("alice-left", False), ("over", False)]
+
+
+def test_goal_that_does_not_apply_says_why_and_is_not_run() -> None:
+    async def never(foothold: Foothold, goal: Goal) -> Claim:
+        raise AssertionError("it was run")
+
+    cell = judged(never, goal=Goal("passwords", "", wins="read-room", expected="-", absent="nobody has one"))
+    assert (cell.verdict, cell.reason) == ("not-applicable", "nobody has one")
+
+
+def test_control_run_that_fails_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.bench.PATIENCE", 0.1)
+    monkeypatch.setattr(
+        STAGE.client, "hear", lambda self, message: [Show("room", message.text + " (sic)", sender=message.sender)]
+    )
+
+    async def control() -> None:
+        async with Bench.open(NETWORK) as bench:
+            await bench.control(STAGE, Levers())
+
+    with pytest.raises(LabError, match="Without any attack the scene already fails"):
+        asyncio.run(control())
+
+
+def test_canaries_are_fresh_in_every_scene() -> None:
+    async def twice() -> list[dict[str, str]]:
+        async with Bench.open(NETWORK) as bench:
+            return [(await bench.control(STAGE, Levers())).canaries for _ in range(2)]
+
+    first, second = asyncio.run(twice())
+    assert not set(first.values()) & set(second.values())
+
+
+def test_capture_opens_in_tshark_and_shows_the_conversation(tmp_path: Path, needs: Callable[[str], str]) -> None:
+    tshark = needs("tshark")
+
+    async def record() -> str:
+        async with Bench.open(NETWORK) as bench:
+            scene = await bench.control(STAGE, Levers())
+            bench.recordings["control"].write(tmp_path / "control.pcapng")
+            return scene.canaries["room"]
+
+    canary = asyncio.run(record())
+    command = [tshark, "-r", str(tmp_path / "control.pcapng"), "-q", "-z", "follow,tcp,ascii,0"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f'{{"type":"say","from":"alice","text":"Good morning! The door code is {canary}."}}' in shown
+
+
+def test_man_in_the_middle_puts_the_victims_back() -> None:
+    async def neighbours() -> tuple[dict[str, str], dict[str, str]]:
+        async with Bench.open("lan") as bench:
+            assert isinstance(bench.network, Lan)
+            hosts = bench.network.hosts
+            mitm = attacks.find("mitm")
+            await bench.cell(STAGE, Levers(), mitm, mitm.goal("read"))
+            tables = {name: host.run("ip", "neigh", "show") for name, host in hosts.items() if name != "eve"}
+            mallory = hosts["mallory"]
+            left = mallory.run("ip", "rule", "show") + mallory.run("ip", "route", "show", "table", "all")
+            return tables, {"mallory": left, "mac": mallory.mac}
+
+    try:
+        tables, mallory = asyncio.run(neighbours())
+    except LanUnavailable as error:
+        pytest.skip(f"needs the LAN: {error}")
+    entries = [line.split() for name, table in tables.items() if name != "mallory" for line in table.splitlines()]
+    at_mallory = [entry[0] for entry in entries if mallory["mac"] in entry]
+    assert set(at_mallory) <= {"10.13.37.99"}, "a victim still believes that another host is at Mallory's card"
+    assert len(entries) >= 8
+    assert "lookup 10" not in mallory["mallory"]
+    assert "table 10" not in mallory["mallory"]
+
+
+def test_network_that_cannot_be_had_is_replaced_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(names: list[str] | None = None) -> Lan:
+        raise LanUnavailable("The LAN needs user namespaces, and they are forbidden here.")
+
+    monkeypatch.setattr(networks.Lan, "build", forbidden)
+    monkeypatch.delenv("NETWORK", raising=False)
+    from lab.cli import run
+
+    assert run(["stage-1", "spoofed_whisper"]) == 0
+    assert capsys.readouterr().out.count("Running on the loopback network. The LAN needs user namespaces") == 1
+    assert run(["stage-1", "spoofed_whisper", "--network", "lan"]) == 2
+    assert "forbidden here" in capsys.readouterr().err
+
+
+def test_every_host_of_a_lan_is_a_machine_of_its_own() -> None:
+    async def cards() -> set[str]:
+        async with Bench.open("lan") as bench:
+            return {host.mac for host in bench.network.hosts.values() if isinstance(host, LanHost)}
+
+    try:
+        assert len(asyncio.run(cards())) == 7
+    except LanUnavailable as error:
+        pytest.skip(f"needs the LAN: {error}")
