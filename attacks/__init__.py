@@ -50,7 +50,9 @@ class Goal:
     absent: str = ""
 
     def expected_at(self, stage: int) -> str:
-        """`broken`, `held` or `not-applicable` at this stage with its default levers."""
+        """`broken`, `held` or `not-applicable` at this stage with its default levers. Raises LabError."""
+        if stage > len(self.expected):
+            raise LabError(f"What is expected of the goal {self.name} at stage {stage} is not written down: add it.")
         return {"B": "broken", "H": "held", "-": "not-applicable"}[self.expected[stage - 1]]
 
 

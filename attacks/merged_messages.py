@@ -10,6 +10,8 @@ from common.runtime import Client
 
 TURNS = 200
 """For so many turns of the event loop Carol keeps talking; Alice's next message falls among them."""
+WARM_UP = 20
+"""And for so many before Alice may speak."""
 
 
 @attack(
@@ -38,7 +40,8 @@ async def merged_messages(foothold: Foothold, goal: Goal) -> Claim:
     )
     await inside.wait()
     await foothold.until("talking")
-    chatter = asyncio.create_task(_chatter(client))
+    await _chatter(client, range(WARM_UP))  # so that hers are always under way, and come first
+    chatter = asyncio.create_task(_chatter(client, range(WARM_UP, TURNS)))
     await foothold.until("alice-left")
     chatter.cancel()
     client.close()
@@ -46,8 +49,8 @@ async def merged_messages(foothold: Foothold, goal: Goal) -> Claim:
     return Claim(did="kept talking while Alice spoke")
 
 
-async def _chatter(client: Client) -> None:
-    for turn in range(TURNS):
+async def _chatter(client: Client, turns: range) -> None:
+    for turn in turns:
         client.typed(f"bla {turn}")
         await asyncio.sleep(0)
 

@@ -67,7 +67,7 @@ def heard_in(path: Path, port: int) -> "Iterator[tuple[int, Heard]]":
 
     listener = Listener(port)
     try:
-        with path.open("rb") as file, RawPcapReader(file) as frames:
+        with path.open("rb") as file, RawPcapReader(file) as frames:  # type: ignore[arg-type] # takes open files too
             for number, (frame, _) in enumerate(frames, 1):
                 for heard in listener.hear(frame):
                     yield number, heard

@@ -109,7 +109,9 @@ def _closing(listener: socket.socket) -> Any:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-async def _chat(make_session: Callable[[str, int], ClientSession], options: argparse.Namespace, port: int, warning: str) -> None:
+async def _chat(
+    make_session: Callable[[str, int], ClientSession], options: argparse.Namespace, port: int, warning: str
+) -> None:
     levers = Levers.parse(options.levers)
     name, number = server_address(options.server, port)
     address = await ThisMachine().resolve(name)

@@ -11,6 +11,7 @@ import socket
 from typing import Final
 
 from dnslib import QTYPE, RCODE, RR, A, DNSError, DNSHeader, DNSRecord
+from dnslib.label import DNSLabelError
 
 from common.errors import LabError
 from common.hosts import DOMAIN, Host
@@ -18,6 +19,8 @@ from common.hosts import DOMAIN, Host
 PORT: Final = 53
 TRIES: Final = 3
 SECONDS_A_TRY: Final = 1.0
+UNREADABLE: Final = (DNSError, DNSLabelError, UnicodeError)
+"""What dnslib raises for bytes, or for a name, that are none."""
 
 
 class NameServer(asyncio.DatagramProtocol):
@@ -48,17 +51,17 @@ def answer(query: bytes, zone: dict[str, str]) -> bytes:
     """The reply to a query's bytes; empty for what is not a query, so that no two servers can be made to talk."""
     try:
         asked = DNSRecord.parse(query)
-    except DNSError:
+        if asked.header.qr:
+            return b""
+        reply = asked.reply()
+        name = str(asked.q.qname).rstrip(".").lower()
+        if name in zone and asked.q.qtype == QTYPE.A:
+            reply.add_answer(RR(name, QTYPE.A, rdata=A(zone[name]), ttl=5))
+        else:
+            reply.header.rcode = RCODE.NXDOMAIN
+        return bytes(reply.pack())
+    except UNREADABLE:
         return b""
-    if asked.header.qr:
-        return b""
-    reply = asked.reply()
-    name = str(asked.q.qname).rstrip(".").lower()
-    if name in zone and asked.q.qtype == QTYPE.A:
-        reply.add_answer(RR(name, QTYPE.A, rdata=A(zone[name]), ttl=5))
-    else:
-        reply.header.rcode = RCODE.NXDOMAIN
-    return bytes(reply.pack())
 
 
 async def resolve(host: Host, server: str, port: int, name: str) -> str:
@@ -74,7 +77,7 @@ async def resolve(host: Host, server: str, port: int, name: str) -> str:
     try:
         query = DNSRecord(query.header, questions=DNSRecord.question(name).questions)
         packet = query.pack()
-    except (DNSError, UnicodeError):
+    except UNREADABLE:
         raise LabError(f"{name} can be no name; the lab's are such as server.{DOMAIN}.") from None
     loop = asyncio.get_running_loop()
     sock: socket.socket = await host.bind_udp()
@@ -95,7 +98,7 @@ async def _matching_answer(sock: socket.socket, server: tuple[str, int], query: 
         data, source = await loop.sock_recvfrom(sock, 4096)
         try:
             reply = DNSRecord.parse(data)
-        except DNSError:
+        except UNREADABLE:
             continue
         if source != server or reply.header.id != query.header.id or reply.q.qname != query.q.qname:
             continue

@@ -34,7 +34,7 @@ class Host(ABC):
 
     @abstractmethod
     async def bind_udp(self, port: int = 0) -> socket.socket:
-        """A UDP socket on this host."""
+        """A UDP socket on this host; port 0 takes a free one. Raises LabError where it is in use."""
 
     @abstractmethod
     def packet_socket(self) -> socket.socket:
@@ -43,6 +43,12 @@ class Host(ABC):
     @abstractmethod
     async def resolve(self, name: str) -> str:
         """The IPv4 address of a name, or of an address written out. Raises LabError where there is none."""
+
+
+def tcp_socket() -> socket.socket:
+    """A TCP socket that says so: asyncio switches Nagle's algorithm off (RFC 896) only where it sees `IPPROTO_TCP`,
+    and with it on, a short message waits for the last one's acknowledgement."""
+    return socket.socket(proto=socket.IPPROTO_TCP)
 
 
 def listening(sock: socket.socket, address: str, port: int) -> socket.socket:
@@ -56,6 +62,17 @@ def listening(sock: socket.socket, address: str, port: int) -> socket.socket:
         raise LabError(
             f"Cannot listen on {address} port {port} ({error.strerror}); choose another with PORT=."
         ) from None
+    sock.setblocking(False)
+    return sock
+
+
+def bound(sock: socket.socket, address: str, port: int) -> socket.socket:
+    """Bind a UDP socket, or say in one sentence why not."""
+    try:
+        sock.bind((address, port))
+    except OSError as error:
+        sock.close()
+        raise LabError(f"Cannot use UDP port {port} of {address} ({error.strerror}).") from None
     sock.setblocking(False)
     return sock
 
@@ -83,20 +100,13 @@ class ThisMachine(Host):
         super().__init__("this machine", address)
 
     async def listen(self, port: int) -> socket.socket:
-        return listening(socket.socket(), self.address, port)
+        return listening(tcp_socket(), self.address, port)
 
     async def connect(self, address: str, port: int) -> socket.socket:
-        return await connected(socket.socket(), address, port)
+        return await connected(tcp_socket(), address, port)
 
     async def bind_udp(self, port: int = 0) -> socket.socket:
-        sock = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            sock.bind((self.address, port))
-        except OSError as error:
-            sock.close()
-            raise LabError(f"Cannot use UDP port {port} of {self.address} ({error.strerror}).") from None
-        sock.setblocking(False)
-        return sock
+        return bound(socket.socket(type=socket.SOCK_DGRAM), self.address, port)
 
     def packet_socket(self) -> socket.socket:
         raise LabError(
@@ -109,6 +119,8 @@ class ThisMachine(Host):
             found = await asyncio.get_running_loop().getaddrinfo(name, None, family=socket.AF_INET)
         except OSError as error:
             raise LabError(f"There is no address for {name} ({error.strerror}); check SERVER=.") from None
+        except UnicodeError:
+            raise LabError(f"{name} can be no name of a machine; check SERVER=.") from None
         return str(found[0][4][0])
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 
 from common import dns
 from common.errors import LabError
-from common.hosts import Host, connected, listening
+from common.hosts import Host, bound, connected, listening
 
 Kind = Literal["hub", "switch"]
 
@@ -58,10 +58,7 @@ class LanHost(Host):
         return await connected(self.make(socket.SOCK_STREAM), address, port)
 
     async def bind_udp(self, port: int = 0) -> socket.socket:
-        sock = self.make(socket.SOCK_DGRAM)
-        sock.bind((self.address, port))
-        sock.setblocking(False)
-        return sock
+        return bound(self.make(socket.SOCK_DGRAM), self.address, port)
 
     def packet_socket(self) -> socket.socket:
         return _packet_socket(self._orders, "eth0")

@@ -13,11 +13,11 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from common import dns
 from common.errors import LabError
-from common.hosts import Host, connected, listening
+from common.hosts import Host, bound, connected, listening, tcp_socket
 from common.lan import PLAN, Kind
 from common.session import Address
 
@@ -54,7 +54,7 @@ class LoopbackHost(Host):
         self.network = network
 
     async def listen(self, port: int) -> socket.socket:
-        sock = listening(socket.socket(), self.private, port)
+        sock = listening(tcp_socket(), self.private, port)
         try:
             self.network.carry_tcp(self, sock.getsockname()[1])
         except LabError:
@@ -63,14 +63,12 @@ class LoopbackHost(Host):
         return sock
 
     async def connect(self, address: str, port: int) -> socket.socket:
-        sock = socket.socket()
+        sock = tcp_socket()
         sock.bind((self.private, 0))
         return await connected(sock, address, port)
 
     async def bind_udp(self, port: int = 0) -> socket.socket:
-        sock = socket.socket(type=socket.SOCK_DGRAM)
-        sock.bind((self.private, port))
-        sock.setblocking(False)
+        sock = bound(socket.socket(type=socket.SOCK_DGRAM), self.private, port)
         self.network.carry_udp(self, sock.getsockname()[1])
         return sock
 
@@ -189,7 +187,7 @@ class Loopback:
         if (host.address, port) in self._carried:
             return
         self._carried.add((host.address, port))
-        listener = listening(socket.socket(), host.address, port)
+        listener = listening(tcp_socket(), host.address, port)
         self._start(self._accept(host, listener, port), listener)
 
     def carry_udp(self, host: LoopbackHost, port: int) -> None:
@@ -226,7 +224,7 @@ class Loopback:
         server: Address = (host.address, port)
 
         async def dial() -> tuple[socket.socket, Leg]:
-            onward = socket.socket()
+            onward = tcp_socket()
             onward.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             onward.bind((client[0], 0))
             await connected(onward, host.private, port)
@@ -286,15 +284,60 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 async def _both_ways(client: socket.socket, server: socket.socket, leg: Leg) -> None:
     """Carry bytes between the two sockets until both directions have ended."""
-    await asyncio.gather(_one_way(client, server, leg, 0), _one_way(server, client, leg, 1))
-
-
-async def _one_way(source: socket.socket, sink: socket.socket, leg: Leg, direction: int) -> None:
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError):  # a reset ends a direction like an end of file
-        while data := await loop.sock_recv(source, CHUNK):
-            leg.carried(direction, data)
-            await loop.sock_sendall(sink, data)
-    leg.carried(direction, b"", flags="FA")
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+    ends = (_End(leg, 0), _End(leg, 1))
+    ends[0].other, ends[1].other = ends[1], ends[0]
+    try:
+        for end, sock in zip(ends, (client, server), strict=True):
+            await loop.create_connection(lambda end=end: end, sock=sock)  # type: ignore[misc] # bound, not captured
+        for end in ends:
+            end.transport.resume_reading()
+        await asyncio.gather(ends[0].lost, ends[1].lost)
+    finally:
+        for end in ends:
+            if hasattr(end, "transport"):
+                end.transport.abort()
+
+
+class _End(asyncio.Protocol):
+    """One end of a carried connection: what comes in here goes out at the other, no faster than it is taken there."""
+
+    other: "_End"
+    transport: asyncio.Transport
+
+    def __init__(self, leg: Leg, direction: int) -> None:
+        self.leg = leg
+        self.direction = direction
+        self.ended = False
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.pause_reading()  # until the other end stands
+
+    def data_received(self, data: bytes) -> None:
+        self.leg.carried(self.direction, data)
+        self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        self.end()
+        return not self.other.ended  # keep open the direction that still goes
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end()
+        self.other.transport.close()
+        self.lost.set_result(None)
+
+    def end(self) -> None:
+        """This direction is over: say so at the other end, once."""
+        if not self.ended:
+            self.ended = True
+            self.leg.carried(self.direction, b"", flags="FA")
+            if not self.other.transport.is_closing():
+                self.other.transport.write_eof()
+
+    def pause_writing(self) -> None:
+        self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.other.transport.resume_reading()

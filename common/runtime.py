@@ -1,8 +1,8 @@
 """The event-loop runtime: moves bytes between sockets and sessions, and carries out what sessions answer.
 
-Fast by one habit: a message for a room is encoded once, put into each member's outbox, and every outbox is
-written once per turn of the event loop, whatever the number of messages in it. Safe by another: what waits for a
-member who does not read is bounded, and nobody else ever waits for them.
+Fast by one habit: a message for a room is encoded once, messages in a row for the same members are joined once and put
+into each one's outbox, and every outbox is written once per turn of the event loop, whatever is in it. Safe by another:
+what waits for a member who does not read is bounded, and nobody else ever waits for them.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from common import commands
 from common.hosts import Host
 from common.limits import DATAGRAM_BYTES, Limits
-from common.messages import Refused
+from common.messages import Message, Refused
 from common.session import (
     Address,
     ClientEffect,
@@ -51,7 +51,12 @@ class ServerRuntime:
         """Those whose session has not ended."""
         self.open: set[_Connection] = set()
         """Those whose socket is open: the former, and the refused that may still read why."""
+        self.stopped = False
+        self._lines: list[bytes] = []
+        """What goes to `_recipients`, and is not in their outboxes yet."""
+        self._recipients: Sequence[ServerSession] = ()
         self._unwritten: list[_Connection] = []
+        self._turn_ends: asyncio.Handle | None = None
         self._listener: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
@@ -61,6 +66,7 @@ class ServerRuntime:
 
     async def stop(self) -> None:
         """Close the listener and every connection."""
+        self.stopped = True  # a connection that is just being accepted is cut as soon as it is made
         if self._listener:
             self._listener.close()
         remaining = list(self.open)
@@ -72,20 +78,31 @@ class ServerRuntime:
         """Carry out what a session answered."""
         for effect in effects:
             if isinstance(effect, Send):
-                line = encode(effect.message)
-                for session in effect.to:
-                    self.connections[session].queue(line)
+                self.send(effect.message, effect.to)
             else:
                 by.finish()
 
-    def write_soon(self, connection: "_Connection") -> None:
-        """Write this connection's outbox at the end of the turn, with all the others'."""
-        if not self._unwritten:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._unwritten.append(connection)
+    def send(self, message: Message, recipients: Sequence[ServerSession]) -> None:
+        """Send a message to each of these, at the end of the turn."""
+        if recipients is not self._recipients:
+            self.hand_out()
+            self._recipients = recipients
+        self._lines.append(encode(message))
+        if not self._turn_ends:
+            self._turn_ends = asyncio.get_running_loop().call_soon(self._end_turn)
 
-    def _write(self) -> None:
-        unwritten, self._unwritten = self._unwritten, []
+    def hand_out(self) -> None:
+        """Put what was gathered for some members into the outbox of each."""
+        data, recipients = b"".join(self._lines), self._recipients
+        self._lines, self._recipients = [], ()
+        for session in recipients:
+            connection = self.connections[session]
+            connection.outbox.append(data)
+            self._unwritten.append(connection)
+
+    def _end_turn(self) -> None:
+        self.hand_out()
+        unwritten, self._unwritten, self._turn_ends = self._unwritten, [], None
         for connection in unwritten:
             connection.write()
 
@@ -106,6 +123,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        if self.runtime.stopped:
+            self.gone = True
+            self.transport.abort()
+            return
         self.session = self.runtime.server.session(transport.get_extra_info("peername")[0])
         self.decoder = decoder(self.session.accepts)
         self.runtime.connections[self.session] = self
@@ -151,12 +172,6 @@ class _Connection(asyncio.Protocol):
             seconds = self.runtime.limits.join_seconds
             self.refuse("silent", f"Nobody joined here within {seconds:g} s; connect again and join at once.")
 
-    def queue(self, line: bytes) -> None:
-        """Put a line into the outbox."""
-        if not self.outbox:
-            self.runtime.write_soon(self)
-        self.outbox.append(line)
-
     def write(self) -> None:
         """Write the outbox, all in one; drop a member for whom too much is waiting already."""
         if self.outbox and not self.transport.is_closing():
@@ -169,11 +184,11 @@ class _Connection(asyncio.Protocol):
     def refuse(self, code: str, reason: str) -> None:
         """Say why, and close."""
         if not self.gone:
-            self.queue(encode(Refused(code=code, reason=reason)))
+            self.runtime.send(Refused(code=code, reason=reason), [self.session])
             self.finish()
 
     def finish(self) -> None:
-        """Close after what was queued.
+        """Close after what was sent.
 
         Only our direction is closed at first. To close both while the peer is still sending would make the kernel
         answer with a reset, and a reset throws away the `refused` that the peer has not read yet.
@@ -190,6 +205,7 @@ class _Connection(asyncio.Protocol):
         if self.gone:
             return
         self.gone = True
+        self.runtime.hand_out()
         self.runtime.perform(self, self.session.disconnected())
         del self.runtime.connections[self.session]
         if self.timer:

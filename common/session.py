@@ -5,7 +5,7 @@ A stage's server and client are plain objects. They are told what happened (`rec
 the effects out; a test just reads them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -21,7 +21,7 @@ class Send(NamedTuple):
     """
 
     message: Message
-    to: "Iterable[ServerSession]" = ()
+    to: "Sequence[ServerSession]" = ()
 
 
 class Close(NamedTuple):
@@ -117,5 +117,3 @@ def notice(text: str) -> Show:
 def alarm(text: str) -> Show:
     """Something is wrong, and the person should know."""
     return Show("alarm", text)
-
-

@@ -29,7 +29,6 @@ from attacks import Attack
 from common.errors import LabError
 from common.levers import Levers
 from common.limits import TEXT_BYTES
-from common.messages import Message
 from common.text import NAME_PATTERN, NAME_RULE, printable
 from lab.bench import Bench, Cell
 from lab.capture import Recording
@@ -49,6 +48,7 @@ _BLOCK: Final = re.compile(
     re.DOTALL,
 )
 _COMMENT: Final = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+_LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _FINDING: Final = re.compile(
     r"^### (?P<id>S\d+-\d\d): (?P<title>[^\n]+)\n\n"
     r"\| Severity \| Difficulty \| Weakness \| Cells \|\n\|[-| ]+\|\n"
@@ -267,22 +267,27 @@ def fields_table(stage: Stage) -> str:
     """Every field of every message that the stage's sessions accept, as declared."""
     rows = ["| Message | Field | What it may be |", "|---|---|---|"]
     for tag, kind in stage.messages.items():
-        rows.append(f"| **`{tag}`** | `type` | `\"{tag}\"`. {(kind.__doc__ or '').strip()} |")
+        rows.append(f'| **`{tag}`** | `type` | `"{tag}"`. {(kind.__doc__ or "").strip()} |')
         rows += [f"| | `{name}` | {may_be} |" for name, may_be in fields_of(kind)]
     return "\n".join(rows)
 
 
-def fields_of(kind: type[Message], prefix: str = "") -> Iterator[tuple[str, str]]:
+def fields_of(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Each field's name on the wire and what it may be; fields of a list's elements as `members[].name`."""
-    described = msgspec.inspect.type_info(kind)
-    assert isinstance(described, msgspec.inspect.StructType)
-    for field in described.fields:
+    for field in _described(kind).fields:
         name = prefix + field.encode_name
         yield name, _words(field.type) + ("" if field.required else ", or left out")
         if isinstance(field.type, msgspec.inspect.ListType):
             item = field.type.item_type
             if isinstance(item, msgspec.inspect.StructType):
                 yield from fields_of(item.cls, f"{name}[].")
+
+
+def _described(kind: type[msgspec.Struct]) -> msgspec.inspect.StructType:
+    described = msgspec.inspect.type_info(kind)
+    if not isinstance(described, msgspec.inspect.StructType):
+        raise TypeError(f"{kind} is no message")
+    return described
 
 
 def _words(described: msgspec.inspect.Type) -> str:
@@ -322,7 +327,7 @@ def show(stage: Stage) -> None:
     if not console.is_terminal:
         _print(text)
         return
-    page = Markdown(text)
+    page = Markdown(_LINK.sub(r"\1", text))  # a link to a file leads nowhere from a terminal
     rows = console.render_lines(page, console.options.update(width=min(console.width, 100)))
     if len(rows) < console.height:
         console.print(page, width=min(console.width, 100))
@@ -364,7 +369,9 @@ async def regenerate(options: "Options") -> int:
         said = "not written" if held else "as it was" if text == texts[stage] else "written anew"
         report.line(f"audits/{stage.slug}.md: {len(ran[stage])} cells run, {said}.")
     if held:
-        report.line(f"These cells were not broken, so their findings are no longer true: {'; '.join(held)}.", "bold yellow")
+        report.line(
+            f"These cells were not broken, so their findings are no longer true: {'; '.join(held)}.", "bold yellow"
+        )
     if options.json:
         print(json.dumps(_summary(network, texts, written, ran, held), indent=2))
     return NOT_BROKEN if held else 0

@@ -5,12 +5,15 @@ goals of reading, whether a fresh secret that the attack was never shown is amon
 What an attack says it did is never evidence.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from attacks import Claim
+from common.session import Show
+from common.terminal import rows
 from lab.capture import Recording
 from lab.scene import Scene
 
@@ -60,8 +63,13 @@ def _differences(scene: Scene, kind: str) -> tuple[Counter[str], Counter[str]]:
     return shown, typed
 
 
-def _on_screen(text: str, recording: Recording) -> Evidence:
-    return Evidence(f"{VICTIM}'s screen", f"{CLAIMED}: {text}", recording.numbers_of(text))
+def _on_screen(text: str, kind: str, recording: Recording) -> Evidence:
+    row = "".join(rows(Show(kind, text, sender=CLAIMED), sys.maxsize))
+    return Evidence(f"{VICTIM}'s screen", row, recording.numbers_of(text))
+
+
+def _typed(text: str, recording: Recording) -> Evidence:
+    return Evidence(f"{CLAIMED}'s screen", f"{CLAIMED}> {text}", recording.numbers_of(text))
 
 
 def _forged(kind: str) -> Rule:
@@ -72,9 +80,8 @@ def _forged(kind: str) -> Rule:
         forged = [text for text in shown if text not in typed]
         if not forged:
             return Finding(False, "Bob's screen shows nothing from Alice that she did not type")
-        return Finding(
-            True, "Bob's screen shows words of Alice that she never typed", [_on_screen(t, recording) for t in forged]
-        )
+        seen = [_on_screen(text, kind, recording) for text in forged]
+        return Finding(True, "Bob's screen shows words of Alice that she never typed", seen)
 
     return rule
 
@@ -86,7 +93,8 @@ def _altered(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     missing = [text for text in typed if text not in shown]
     if not (forged and missing):
         return Finding(False, "Bob's screen shows Alice's words as she typed them")
-    return Finding(True, "Bob's screen shows other words than Alice typed", [_on_screen(t, recording) for t in forged])
+    seen = [*(_typed(t, recording) for t in missing[:1]), *(_on_screen(t, "room", recording) for t in forged)]
+    return Finding(True, "Bob's screen shows other words than Alice typed", seen)
 
 
 def _inserted(scene: Scene, claim: Claim, recording: Recording) -> Finding:
@@ -95,11 +103,8 @@ def _inserted(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     forged = [text for text in shown if text not in typed]
     if not forged or typed - shown:
         return Finding(False, "Bob's screen shows what Alice typed, and nothing more")
-    return Finding(
-        True,
-        "Bob's screen shows, beside Alice's words, words that she never sent",
-        [_on_screen(t, recording) for t in forged],
-    )
+    seen = [_on_screen(text, "room", recording) for text in forged]
+    return Finding(True, "Bob's screen shows, beside Alice's words, words that she never sent", seen)
 
 
 def _replayed(kind: str) -> Rule:
@@ -110,9 +115,8 @@ def _replayed(kind: str) -> Rule:
         again = [text for text in shown if text in typed and shown[text] > typed[text]]
         if not again:
             return Finding(False, "Bob's screen shows nothing of Alice's more often than she typed it")
-        return Finding(
-            True, "Bob's screen shows twice what Alice typed once", [_on_screen(t, recording) for t in again]
-        )
+        seen = [_on_screen(text, kind, recording) for text in again]
+        return Finding(True, "Bob's screen shows twice what Alice typed once", seen)
 
     return rule
 
@@ -123,8 +127,8 @@ def _missed(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     missing = [text for text in typed if not shown[text]]
     if not missing:
         return Finding(False, "Bob's screen shows all that Alice typed")
-    evidence = [Evidence("alice's screen", f"alice> {text}", recording.numbers_of(text)) for text in missing]
-    return Finding(True, "Bob's screen never shows what Alice typed", evidence)
+    seen = [_typed(text, recording) for text in missing]
+    return Finding(True, "Bob's screen never shows what Alice typed", seen)
 
 
 RULES: Final[dict[str, Rule]] = {

@@ -36,7 +36,7 @@ def test_no_row_is_wider_than_the_screen(show: Show, width: int) -> None:
         assert sum(cells(character) for character in row) <= width
 
 
-@given(shows, columns)
+@given(shows, st.integers(24, 100))
 def test_every_row_but_the_first_begins_with_the_mark(show: Show, width: int) -> None:
     first, *others = rows(show, width)
     expected = {"notice": "* ", "alarm": "! "}.get(show.kind, show.sender)
