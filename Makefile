@@ -64,7 +64,7 @@ test:
 check:
 	@$(BOOTSTRAP) $(call option,PYTHON,--python) --dev ruff check
 	@$(BOOTSTRAP) --dev ruff format --check
-	@$(BOOTSTRAP) --dev mypy --strict common stages attacks lab tests
+	@$(BOOTSTRAP) --dev mypy --strict common stages attacks lab tests benchmarks
 	@$(BOOTSTRAP) --dev lint-imports --no-logo
 
 # Both locks hold for every supported Python and system; `make lock ARGS=--upgrade` takes the newest versions.

@@ -4,8 +4,8 @@
 
 Both servers drive the sessions of stage 1 in one event loop, over TCP on 127.0.0.1. The naive one is a first asyncio
 server: for each message and each member it encodes, writes, and awaits `drain`. Its reader, decoder and sessions are
-the lab's own, so that nothing but the way of sending differs. The lab's one runs with a backlog limit of 256 MiB, so
-that what is measured is its speed and not who is dropped (by default it is 1 MiB); the naive one has no limits.
+the lab's own, so that nothing but the way of sending differs. The lab's one runs with a backlog limit of 256 MiB and
+without a limit of speed, so that what is measured is its own speed and not who is dropped; the naive one has no limits.
 
 Member 0 sends a burst of messages in one piece (texts of 20 characters); a round ends when all the others, plain
 sockets in a process of their own, have read every byte that is due to them. Throughput is deliveries a second: messages
@@ -34,7 +34,9 @@ from common.session import Send
 from common.wire import LineReader, decoder, encode
 from stages.stage1_plaintext.server import Server
 
-LIMITS: Final = Limits(connections=1000, join_seconds=60, backlog_bytes=256 * 1024 * 1024)
+LIMITS: Final = Limits(
+    connections=1000, join_seconds=60, backlog_bytes=256 * 1024 * 1024, bytes_per_second=1e12, burst_bytes=1e12
+)
 BURSTS: Final = (1, 10, 100, 1000, 4000)
 LINE: Final = encode(Say(sender="member-0", text="x" * 20))
 MARK: Final = encode(Say(sender="member-0", text="everybody is here"))

@@ -21,11 +21,15 @@ class Limits:
 
     connections: how many may be connected at once (`MAX=`).
     join_seconds: how long a connection may stay without having joined.
+    bytes_per_second, burst_bytes: how fast one client may send, and how much at once; whoever sends faster is read
+        more slowly, so that a flood never becomes the backlog of the members who read.
     backlog_bytes: how much may wait for a member who does not read; beyond that the member is dropped.
     linger_seconds: how long a refused peer has to read why, before the connection is cut.
     """
 
     connections: int = 500
     join_seconds: float = 10.0
+    bytes_per_second: float = 256 * 1024
+    burst_bytes: float = 512 * 1024
     backlog_bytes: int = 1024 * 1024
     linger_seconds: float = 2.0

@@ -117,6 +117,8 @@ class _Connection(asyncio.Protocol):
         self.runtime = runtime
         self.outbox: list[bytes] = []
         self.reader = runtime.reader()
+        self.allowance = runtime.limits.burst_bytes
+        self.spent_at = asyncio.get_running_loop().time()
         self.gone = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.timer: asyncio.TimerHandle | None = None
@@ -140,6 +142,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.gone:
             return
+        self.spend(len(data))
         try:
             for line in self.reader.feed(data):
                 self.runtime.perform(self, self.session.received(self.decoder.decode(line)))
@@ -147,6 +150,16 @@ class _Connection(asyncio.Protocol):
                     return
         except WireError as error:
             self.refuse(error.code, error.reason)
+
+    def spend(self, size: int) -> None:
+        """Read no more from a client that sends too fast, until its allowance (a token bucket) has grown again."""
+        loop, limits = asyncio.get_running_loop(), self.runtime.limits
+        earned = (loop.time() - self.spent_at) * limits.bytes_per_second
+        self.allowance = min(self.allowance + earned, limits.burst_bytes) - size
+        self.spent_at = loop.time()
+        if self.allowance < 0:
+            self.transport.pause_reading()
+            loop.call_later(-self.allowance / limits.bytes_per_second, self.transport.resume_reading)
 
     def eof_received(self) -> bool:
         if not self.gone:

@@ -168,10 +168,7 @@ def test_pip_takes_over_where_uv_fails(house: House) -> None:
 def test_only_tests_and_checks_install_the_developers_tools(warm: House) -> None:
     assert warm.make("stage-1", "test")[0] == "lab[stage-1][test]"
     assert warm.installed() == ["pip install requirements-dev.lock"]
-    assert (
-        warm.make("test", "ARGS=-k 'one or two' tests/lan")[0]
-        == "python[-m][pytest][-k][one or two][tests/lan]"
-    )
+    assert warm.make("test", "ARGS=-k 'one or two' tests/lan")[0] == "python[-m][pytest][-k][one or two][tests/lan]"
     assert warm.make("stage-1", "demo")[2] == 0
     assert warm.installed() == []
 
@@ -271,9 +268,7 @@ def test_a_shim_that_cannot_run_counts_as_no_python(house: House) -> None:
 
 
 def test_a_wrong_PYTHON_is_named(warm: House) -> None:
-    assert sentence(warm.make("doctor", "PYTHON=/no/python")[1]).startswith(
-        "PYTHON=/no/python is not a Python 3.11"
-    )
+    assert sentence(warm.make("doctor", "PYTHON=/no/python")[1]).startswith("PYTHON=/no/python is not a Python 3.11")
 
 
 def test_a_missing_venv_module_is_named(house: House) -> None:
@@ -356,9 +351,7 @@ def test_variables_become_options(warm: House) -> None:
 
 
 def test_only_network_and_levers_are_taken_from_the_environment(warm: House) -> None:
-    output, _, _ = warm.make(
-        "stage-1", "demo", NAME="pc", PORT="80", ARGS="-x", NETWORK="lan", LEVERS="limits=off"
-    )
+    output, _, _ = warm.make("stage-1", "demo", NAME="pc", PORT="80", ARGS="-x", NETWORK="lan", LEVERS="limits=off")
     assert output == "lab[stage-1][demo][--levers][limits=off][--network][lan]"
 
 
@@ -391,9 +384,7 @@ def test_clean_removes_only_what_the_lab_made(warm: House, tmp_path: Path) -> No
     made = [warm.folder / name for name in ("runs/one", ".pytest_cache", "lab/__pycache__")]
     for folder in (home, *made):
         folder.mkdir(parents=True)
-    before = {
-        warm.folder / name for name in ("Makefile", "lab", "requirements.lock", "requirements-dev.lock")
-    }
+    before = {warm.folder / name for name in ("Makefile", "lab", "requirements.lock", "requirements-dev.lock")}
     assert warm.make("clean", HOME=str(tmp_path / "home")) == ("", "", 0)
     assert set(warm.folder.iterdir()) == before
     assert home.is_dir()

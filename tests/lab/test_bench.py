@@ -15,7 +15,6 @@ from common.errors import LabError
 from common.lan import Lan, LanHost, LanUnavailable
 from common.levers import Levers
 from common.session import Show
-from lab import network as networks
 from lab import scene as scenes
 from lab.bench import Bench, Cell
 
@@ -78,14 +77,14 @@ def test_scene_stands_still_while_the_attack_works_and_goes_on_while_it_waits() 
 
     async def look(foothold: Foothold, goal: Goal) -> Claim:
         for moment in ("talking", "alice-left", "over"):
-            await foothold.until(moment)  # type: ignore[arg-type]
+            await foothold.until(moment)
             for _ in range(20):  # turns of the loop in which the scene could run on, if it did not wait
                 await asyncio.sleep(0)
             try:
                 foothold.told("alice")
-                seen.append((moment, True))  # type: ignore[arg-type]
+                seen.append((moment, True))
             except LabError:
-                seen.append((moment, False))  # type: ignore[arg-type]
+                seen.append((moment, False))
         return Claim()
 
     judged(look)
@@ -168,7 +167,7 @@ def test_network_that_cannot_be_had_is_replaced_and_said_once(
     def forbidden(names: list[str] | None = None) -> Lan:
         raise LanUnavailable("The LAN needs user namespaces, and they are forbidden here.")
 
-    monkeypatch.setattr(networks.Lan, "build", forbidden)
+    monkeypatch.setattr(Lan, "build", forbidden)
     monkeypatch.delenv("NETWORK", raising=False)
     from lab.cli import run
 

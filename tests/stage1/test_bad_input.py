@@ -243,6 +243,29 @@ def test_member_who_stops_reading_for_a_while_misses_nothing() -> None:
     run(conversation())
 
 
+def test_member_who_floods_is_read_no_faster_than_the_limit_and_nobody_else_is_dropped() -> None:
+    async def conversation() -> None:
+        flood = [saying("mallory", "x" * 4000)] * 5000
+        async with room(Limits(bytes_per_second=1, burst_bytes=100_000)) as house:
+            alice, bob = await house.bystanders()
+            mallory = await house.peer("mallory")
+            flooding = asyncio.create_task(mallory.send(*flood))
+            while not (await bob.next()).text.startswith("xxx"):
+                pass
+            for number in range(20):
+                alice.says(f"{number}")
+                while (await bob.next()).text != f"{number}":
+                    pass
+            assert not flooding.done()
+            shown = [show for show in bob.seen if show.sender == "mallory"]
+            assert len(shown) * 4000 < 100_000 + 256 * 1024, "more was read than the limit and one read"
+            assert not [show for show in [*alice.seen, *bob.seen] if show.kind == "alarm"]
+            flooding.cancel()
+            mallory.close()
+
+    run(conversation())
+
+
 def test_port_in_use_is_one_sentence() -> None:
     async def conversation() -> None:
         listener = await ThisMachine().listen(0)
