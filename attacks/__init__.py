@@ -19,12 +19,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from common.errors import LabError
-from common.hosts import Host
-from common.session import Address
-from stages import Stage
+
+if TYPE_CHECKING:
+    from common.hosts import Host
+    from common.session import Address
+    from stages import Stage
 
 Position = Literal["tap", "on-path", "outsider", "insider"]
 
@@ -69,15 +71,15 @@ class Claim:
 class Foothold(Protocol):
     """What a position may touch."""
 
-    stage: Stage
-    host: Host
-    server: Address
+    stage: "Stage"
+    host: "Host"
+    server: "Address"
     """Name and TCP port of the server."""
 
     async def until(self, moment: Moment) -> None:
         """Let the scene go on to this moment; it stands still from then until the next call or the end."""
 
-    def told(self, member: str) -> Address:
+    def told(self, member: str) -> "Address":
         """The UDP address of a member, as it was made public."""
 
     def name_of(self, address: str) -> str:

@@ -10,6 +10,7 @@ scapy takes most of a second to import, so the rest of the lab imports this modu
 """
 
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -145,8 +146,11 @@ class Listener:
         self._streams = TCPSession()
 
     def hear(self, frame: bytes) -> Iterator[Heard]:
-        """Every message that this Ethernet frame completes."""
-        packet = Ether(frame)
+        """Every message that this Ethernet frame completes; what is no whole frame completes none."""
+        try:
+            packet = Ether(frame)
+        except struct.error:
+            return
         if IP not in packet:
             return
         if UDP in packet and isinstance(packet[UDP].payload, Raw):

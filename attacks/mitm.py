@@ -33,8 +33,10 @@ async def mitm(foothold: Foothold, goal: Goal) -> Claim:
             said = msgspec.json.decode(line)
         except msgspec.DecodeError:
             return [line]
+        if not isinstance(said, dict):
+            return [line]
         claim.read.extend(value for value in said.values() if isinstance(value, str))
-        if said.get("type") != "say" or said.get("from") != "alice":
+        if (said.get("type"), said.get("from")) != ("say", "alice") or "text" not in said:
             return [line]
         foothold.note(f"alice says: {said['text']}")
         if goal.name == "modify":

@@ -20,7 +20,7 @@ from common.hosts import connected
 from common.lan import PLAN, PREFIX, LanHost
 from common.loopback import Intercepted, InterceptTcp, InterceptUdp, LoopbackHost
 from common.session import Address
-from common.wire import LineReader
+from common.wire import LineReader, WireError
 
 TABLE: Final = "100"
 UDP_TABLE: Final = "101"
@@ -101,7 +101,7 @@ class Splice:
 async def _carry(source: socket.socket, sink: socket.socket, rewrite: Rewrite | None) -> None:
     loop = asyncio.get_running_loop()
     reader = LineReader()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, WireError):  # the end of the connection, or of our patience with it
         while data := await loop.sock_recv(source, 1 << 16):
             if rewrite:
                 lines = [out for line in reader.feed(data) for out in rewrite(line)]

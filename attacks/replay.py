@@ -44,11 +44,17 @@ async def replay(foothold: Foothold, goal: Goal) -> Claim:
         await foothold.until("talking")
         alice = foothold.told("alice")[0]
         if goal.name == "room":
-            address, line = [(a, said) for a, said in recorded if a == alice][-1]
+            of_alice = [(a, said) for a, said in recorded if a == alice]
+            if not of_alice:
+                return Claim(did="had nothing of Alice's to send again")
+            address, line = of_alice[-1]
             await connections[address].to_server(line)
             did = f"sent Alice's last line to the server again ({len(line)} bytes)"
         else:
-            payload, target = next((p, t) for p, t in whispers if t == foothold.told("bob"))
+            for_bob = [(p, t) for p, t in whispers if t == foothold.told("bob")]
+            if not for_bob:
+                return Claim(did="had no whisper to send again")
+            payload, target = for_bob[0]
             with await foothold.host.bind_udp() as sock:
                 await asyncio.get_running_loop().sock_sendto(sock, payload, target)
             did = f"sent a recorded datagram to Bob again ({len(payload)} bytes)"

@@ -6,6 +6,7 @@ python -m attacks.sniffer --stage 1 --read FILE      in a capture
 
 import asyncio
 import contextlib
+import logging
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,7 @@ def heard_in(path: Path, port: int) -> "Iterator[tuple[int, Heard]]":
 
     from attacks.dissect import Listener
 
+    logging.getLogger("scapy").setLevel(logging.CRITICAL)  # what is wrong with a file is said below, in a sentence
     listener = Listener(port)
     try:
         with path.open("rb") as file, RawPcapReader(file) as frames:  # type: ignore[arg-type] # takes open files too

@@ -6,6 +6,7 @@ The bench is not involved: no referee, no capture, no attack; real sockets of th
 import argparse
 import asyncio
 import contextlib
+import io
 import ipaddress
 import re
 import socket
@@ -35,7 +36,7 @@ def reader_for(levers: Levers) -> Callable[[], Reader]:
 def server_address(text: str, port: int) -> tuple[str, int]:
     """Read `HOST`, `HOST:PORT` or `:PORT`. Raises LabError."""
     host, _, number = text.partition(":")
-    if number and not (number.isdigit() and 0 < int(number) < 65536):
+    if number and not (number.isascii() and number.isdigit() and 0 < int(number) < 65536):
         raise LabError(f"SERVER= is HOST or HOST:PORT with a port from 1 to 65535; {text} is not.")
     return host or "127.0.0.1", int(number or port)
 
@@ -55,7 +56,7 @@ def serve(make_server: Callable[[], Server], port: int, warning: str, arguments:
     parser.add_argument("--max", type=int, default=Limits().connections, help="connections at once")
     parser.add_argument("--levers", default="", help="as in framing=none")
     options = parser.parse_args(arguments)
-    _run(_serve(make_server(), options, warning))
+    _run(lambda: asyncio.run(_serve(make_server(), options, warning)))
 
 
 def chat(
@@ -69,12 +70,16 @@ def chat(
     options = parser.parse_args(arguments)
     if not re.match(NAME_PATTERN, options.name):
         parser.error(f"a name is {NAME_RULE}")
-    _run(_chat(make_session, options, port, warning))
+    _run(lambda: _chat(make_session, options, port, warning))
 
 
-def _run(work: Any) -> None:
+def _run(work: Callable[[], None]) -> None:
+    """Whatever a peer says can be printed, whatever the terminal's encoding; what a person can mend is one sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        asyncio.run(work)
+        work()
     except LabError as error:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
@@ -87,6 +92,8 @@ async def _serve(server: Server, options: argparse.Namespace, warning: str) -> N
     listener = await host.listen(options.port)
     if warning and not ipaddress.ip_address(host.address).is_loopback:
         print(f"! {warning}", file=sys.stderr, flush=True)
+    if levers["runtime"] == "threads" and options.max != Limits().connections:
+        print("! MAX= does not bind this runtime: it limits nothing.", file=sys.stderr, flush=True)
     print(f"Listening on {host.address} port {listener.getsockname()[1]}; Ctrl-C ends.", flush=True)
     if levers["runtime"] == "threads":
         listener.setblocking(True)
@@ -109,12 +116,12 @@ def _closing(listener: socket.socket) -> Any:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-async def _chat(
+def _chat(
     make_session: Callable[[str, int], ClientSession], options: argparse.Namespace, port: int, warning: str
 ) -> None:
     levers = Levers.parse(options.levers)
     name, number = server_address(options.server, port)
-    address = await ThisMachine().resolve(name)
+    address = asyncio.run(ThisMachine().resolve(name))
     host = ThisMachine(_towards(address))
     if warning and not ipaddress.ip_address(address).is_loopback:
         print(f"! {warning}", file=sys.stderr, flush=True)
@@ -128,10 +135,14 @@ async def _chat(
     if levers["runtime"] == "threads":
         udp = threads.datagram_socket(host.address)
         session = make_session(options.name, udp.getsockname()[1])
-        connection = threads.connect(address, number)
+        try:
+            connection = threads.connect(address, number)
+        except OSError as error:
+            udp.close()
+            raise LabError(f"Cannot reach {address} port {number} ({error.strerror}); is the server there?") from None
         threads.SelectClient(connection, udp, session, terminal.show_plain, reader_for(levers)).run(sys.stdin.fileno())
     else:
-        await terminal.converse(options.name, start)
+        asyncio.run(terminal.converse(options.name, start))
 
 
 def _numeric(address: str) -> str:

@@ -72,6 +72,8 @@ class LanHost(Host):
 
     def sysctl(self, name: str, value: str) -> None:
         """Set a kernel setting of this host's network, such as `ipv4/ip_forward`."""
+        if ".." in name:
+            raise ValueError(f"{name} is not the name of a setting")
         _order(self._orders, do="write", path=f"/proc/sys/net/{name}", text=value)
 
 
@@ -119,9 +121,12 @@ class Lan:
             for host, end in zip(hosts.values(), ends, strict=True):
                 end.settimeout(10)
                 _order(end, do="configure", address=host.address, netmask=NETMASK)
-        except BaseException:
+        except BaseException as error:
             ours.close()
             process.wait()
+            if isinstance(error, OSError) or (isinstance(error, LabError) and not isinstance(error, LanUnavailable)):
+                said = " ".join(str(error).split())
+                raise LanUnavailable(f"The LAN cannot be built here ({said[-160:]}).") from None
             raise
         return lan
 

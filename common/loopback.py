@@ -11,6 +11,7 @@ What is not real here: there is no ARP and no switch, and the frames are made by
 import asyncio
 import contextlib
 import socket
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -21,11 +22,13 @@ from common.hosts import Host, bound, connected, listening, tcp_socket
 from common.lan import PLAN, Kind
 from common.session import Address
 
-PUBLIC: Final = "127.0.0"
-PRIVATE: Final = "127.1.0"
+PUBLIC: Final = "127.0"
+PRIVATE: Final = "127.1"
 DNS_PORT: Final = 5053
 """Port 53 needs root on the real loopback."""
 IP_BIND_ADDRESS_NO_PORT: Final = 24
+BLOCKS: Final = 64
+"""How many loopback networks one machine can have at once."""
 CHUNK: Final = 1 << 16
 
 
@@ -48,8 +51,8 @@ class LoopbackHost(Host):
     """A host whose sockets all lead to the relay."""
 
     def __init__(self, name: str, network: "Loopback") -> None:
-        super().__init__(name, f"{PUBLIC}.{PLAN[name]}")
-        self.private = f"{PRIVATE}.{PLAN[name]}"
+        super().__init__(name, f"{PUBLIC}.{network.block}.{PLAN[name]}")
+        self.private = f"{PRIVATE}.{network.block}.{PLAN[name]}"
         self.mac = f"02:00:00:00:00:{PLAN[name]:02x}"
         self.network = network
 
@@ -69,7 +72,9 @@ class LoopbackHost(Host):
 
     async def bind_udp(self, port: int = 0) -> socket.socket:
         sock = bound(socket.socket(type=socket.SOCK_DGRAM), self.private, port)
-        self.network.carry_udp(self, sock.getsockname()[1])
+        port = sock.getsockname()[1]
+        self.network.carry_udp(self, port)
+        weakref.finalize(sock, self.network.drop_udp, (self.address, port)).atexit = False
         return sock
 
     def packet_socket(self) -> socket.socket:
@@ -80,7 +85,7 @@ class LoopbackHost(Host):
         return theirs
 
     async def resolve(self, name: str) -> str:
-        return await dns.resolve(self, f"{PUBLIC}.{PLAN['dns']}", DNS_PORT, name)
+        return await dns.resolve(self, f"{PUBLIC}.{self.network.block}.{PLAN['dns']}", DNS_PORT, name)
 
 
 @dataclass
@@ -113,10 +118,16 @@ class Wire:
             return
         ether = Ether(src=self.macs[source[0]], dst=self.macs[target[0]])
         frame = bytes(ether / IP(src=source[0], dst=target[0]) / transport)
-        for host, tap in self.taps:
+        for listener in list(self.taps):
+            host, tap = listener
             if host is None or self.kind == "hub" or host.address in (source[0], target[0]):
-                with contextlib.suppress(OSError):  # a full or closed tap loses frames, as a real one does
+                try:
                     tap.send(frame)
+                except BlockingIOError:
+                    pass  # a full tap loses frames, as a real card does
+                except OSError:
+                    self.taps.remove(listener)  # nobody listens there any more
+                    tap.close()
 
 
 @dataclass
@@ -148,6 +159,7 @@ class Loopback:
     """One loopback network; `close` ends its relay."""
 
     def __init__(self) -> None:
+        self.block, self._lock = _free_block()
         self.hosts = {name: LoopbackHost(name, self) for name in PLAN}
         self.wire = Wire({host.address: host.mac for host in self.hosts.values()})
         self.intercept_tcp: InterceptTcp | None = None
@@ -155,6 +167,7 @@ class Loopback:
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: set[Address] = set()
         self._faces: dict[Address, socket.socket] = {}
+        self._carrying: dict[Address, asyncio.Task[None]] = {}
 
     @property
     def kind(self) -> Kind:
@@ -175,6 +188,7 @@ class Loopback:
 
     def close(self) -> None:
         """Stop carrying."""
+        self._lock.close()
         for task in self._tasks:
             task.cancel()
         for _, tap in self.wire.taps:
@@ -190,6 +204,12 @@ class Loopback:
         listener = listening(tcp_socket(), host.address, port)
         self._start(self._accept(host, listener, port), listener)
 
+    def drop_udp(self, face: Address) -> None:
+        """A UDP socket is closed: stand before it no longer."""
+        self._faces.pop(face, None)
+        if task := self._carrying.pop(face, None):
+            task.cancel()
+
     def carry_udp(self, host: LoopbackHost, port: int) -> None:
         """Stand before a UDP socket of this host."""
         if (host.address, port) in self._faces:
@@ -199,9 +219,9 @@ class Loopback:
         face.bind((host.address, port))
         face.setblocking(False)
         self._faces[(host.address, port)] = face
-        self._start(self._carry_datagrams(host, face, port), face)
+        self._carrying[(host.address, port)] = self._start(self._carry_datagrams(host, face, port), face)
 
-    def _start(self, work: Any, *owned: socket.socket) -> None:
+    def _start(self, work: Any, *owned: socket.socket) -> "asyncio.Task[None]":
         """Do something until it is done or the network is closed; then close what it owned."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -212,6 +232,7 @@ class Loopback:
                 sock.close()
 
         task.add_done_callback(done)
+        return task
 
     async def _accept(self, host: LoopbackHost, listener: socket.socket, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -265,14 +286,34 @@ class Loopback:
             source: Address = (_public(caller[0]), caller[1])
             self.wire.datagram(source, target, data)
             carried = self.intercept_udp(data, source, target) if self.intercept_udp else data
-            sender = self._faces.get(source)
-            if carried is not None and sender is not None:
-                with contextlib.suppress(OSError):  # the member's socket is gone: UDP loses datagrams
-                    sender.sendto(carried, (host.private, port))
+            if carried is not None:
+                with contextlib.suppress(OSError, LabError):  # the member's socket is gone: UDP loses datagrams
+                    self._send_as(source, carried, (host.private, port))
+
+    def _send_as(self, source: Address, data: bytes, target: Address) -> None:
+        """Send a datagram from this public address, whose own socket may be closed by now."""
+        if face := self._faces.get(source):
+            face.sendto(data, target)
+        else:
+            with bound(socket.socket(type=socket.SOCK_DGRAM), *source) as sock:
+                sock.sendto(data, target)
 
 
 def _public(address: str) -> str:
     return address.replace(PRIVATE, PUBLIC, 1)
+
+
+def _free_block() -> tuple[int, socket.socket]:
+    """A block of addresses that no other loopback network on this machine uses, and the socket that keeps it ours."""
+    for block in range(BLOCKS):
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            sock.bind((f"{PRIVATE}.{block}.1", DNS_PORT))
+        except OSError:
+            sock.close()
+        else:
+            return block, sock
+    raise LabError(f"The loopback network needs addresses from {PRIVATE}.0.1 on, and none is free; see make doctor.")
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -270,7 +270,7 @@ class Client(asyncio.Protocol):
 
     def typed(self, line: str) -> None:
         """The person typed a line."""
-        if not self._closing:
+        if not self._closing and not self.ended.is_set():
             self.perform(commands.typed(self.session, line))
 
     def perform(self, effects: Sequence[ClientEffect]) -> None:

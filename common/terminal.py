@@ -42,8 +42,9 @@ def typed_row(name: str, line: str, columns: int) -> list[str]:
 
 
 def show_plain(show: Show) -> None:
-    """One line to standard output."""
-    print("\n".join(rows(show, sys.maxsize)), flush=True)
+    """To standard output: in rows that fit where it is a terminal, else in one line."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    print("\n".join(rows(show, columns)), flush=True)
 
 
 def coloured(show: Show, columns: int) -> str:

@@ -10,7 +10,6 @@ import unicodedata
 from typing import Annotated, Final
 
 from msgspec import Meta
-from wcwidth import wcwidth
 
 NAME_RULE: Final = "1 to 20 of a-z, 0-9, _ and -"
 NAME_PATTERN: Final = r"^[a-z0-9_-]{1,20}\Z"
@@ -48,6 +47,8 @@ def cells(character: str) -> int:
 
     They do about spacing marks, and about a variation selector, which makes the character before it an emoji.
     """
+    from wcwidth import wcwidth  # its tables take longer to import than most commands take to run
+
     disputed = character == _EMOJI_STYLE or unicodedata.category(character) == "Mc"
     return max(wcwidth(character), int(disputed))
 

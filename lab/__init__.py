@@ -2,6 +2,6 @@
 
 A map: `network` gives hosts, on a LAN or on loopback; `scene` is the conversation; `screens` is what its people see;
 `capture` is what crossed the wire; `referee` says broken or held; `bench` puts them together and makes cells;
-`runs` writes the run's folder; `report` and `view` show it; `audits` binds findings to cells; `doctor` says what
+`runs` writes the run's folder; `report` shows it; `audits` binds findings to cells; `doctor` says what
 this machine can do; `cli` is the command `lab`.
 """

@@ -7,6 +7,7 @@ async with Bench.open("auto") as bench:
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -58,15 +59,17 @@ class Cell:
 def _crashes() -> Iterator[None]:
     """An exception in any callback or task is a crash of the run: never a verdict."""
     loop = asyncio.get_running_loop()
-    failures: list[dict[str, Any]] = []
-    before = loop.get_exception_handler()
-    loop.set_exception_handler(lambda _, context: failures.append(context))
+    failures: list[tuple[str, BaseException | None]] = []
+    handler, hook = loop.get_exception_handler(), threading.excepthook
+    loop.set_exception_handler(lambda _, context: failures.append((context["message"], context.get("exception"))))
+    threading.excepthook = lambda crash: failures.append((f"A thread crashed: {crash.exc_value}", crash.exc_value))
     try:
         yield
     finally:
-        loop.set_exception_handler(before)
+        loop.set_exception_handler(handler)
+        threading.excepthook = hook
     if failures:
-        raise RuntimeError(failures[0]["message"]) from failures[0].get("exception")
+        raise RuntimeError(failures[0][0]) from failures[0][1]
 
 
 def _silent(place: str, text: str) -> None:
@@ -125,6 +128,8 @@ class Bench:
         cell.verdict = "broken" if finding.reached else "held"
         cell.told = bool(warned(scene))
         cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
+        if scene.unheard and not finding.reached:  # a cut line is no defence: say that it was cut
+            cell.reason += f"; but {len(scene.unheard)} of {len(scene.spoken)} things that were said never arrived"
         cell.seconds = round(time.perf_counter() - started, 3)
         return cell
 

@@ -12,8 +12,10 @@ import attacks
 from attacks import Moment
 from attacks.sniffer import heard_in
 from common.command_line import server_address
+from common.errors import LabError
 from common.hosts import Host, ThisMachine, only_lab_or_loopback
 from common.session import Address
+from common.text import printable
 from lab.report import Report, story
 from lab.verbs import Options
 from stages import Stage
@@ -52,6 +54,10 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     """Run an attack against HOST:PORT. Raises LabError where that is outside the lab and loopback."""
     address = server_address(target, stage.port)
     only_lab_or_loopback(address[0])
+    given = {"--json": options.json, "--write": options.write, "--levers": options.levers, "--count": options.count > 1}
+    unheeded = ", ".join(name for name, is_given in given.items() if is_given)
+    if unheeded:
+        raise LabError(f"With TARGET= there is no bench, so {unheeded} cannot be heeded; leave it out.")
     report = Report(verbose=True)
     chosen = attacks.find(name)
     goal = chosen.goal(options.goal) if options.goal else chosen.goals[0]
@@ -70,6 +76,6 @@ def read_capture(stage: Stage, path: str, count: int, as_json: bool) -> int:
         print(json.dumps({"file": path, "messages": rows}, indent=2))
         return 0
     for number, heard in found:
-        print(f"frame {number:>4}  {heard.transport} {heard.source[0]} → {heard.target[0]}  {heard.summary}")
+        print(f"frame {number:>4}  {heard.transport} {heard.source[0]} → {heard.target[0]}  {printable(heard.summary)}")
     print(f"{len(found)} messages of stage {stage.number} (port {stage.port}) in {path}.")
     return 0

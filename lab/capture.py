@@ -1,7 +1,9 @@
 """What crossed the wire, recorded from the mirror port, as frames and as pcapng."""
 
 import asyncio
+import os
 import socket
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -52,10 +54,13 @@ class Recording:
         """Write a pcapng file that Wireshark opens."""
         from scapy.utils import PcapNgWriter
 
-        unfinished = path.with_suffix(".part")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        os.close(descriptor)
+        unfinished = Path(name)
         with PcapNgWriter(str(unfinished)) as file:
             file.linktype = DLT_ETHERNET
             file.write_header(None)
             for when, frame in self.frames:
                 file.write_packet(frame, sec=when)
+        unfinished.chmod(0o644)
         unfinished.replace(path)

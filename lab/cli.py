@@ -3,7 +3,6 @@
 What a verb does stands in `lab.verbs` and is imported when the verb is run, so that `lab --help` answers at once.
 """
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -127,6 +126,8 @@ def _options(**given: Any) -> Any:
 
 def _bench(work: Callable[[], Any]) -> None:
     """Run a verb on the bench and leave with its exit status."""
+    import asyncio
+
     raise SystemExit(asyncio.run(work()))
 
 
@@ -233,7 +234,7 @@ def _client(stage: stages.Stage) -> click.Command:
             stage.client,
             stage.port,
             stage.warning,
-            ["--name", name, "--server", server or "127.0.0.1", "--levers", levers],
+            [f"--name={name}", "--server", server or "127.0.0.1", "--levers", levers],
         )
 
     return client

@@ -77,13 +77,13 @@ def check_lan() -> Check:
 
 def check_loopback() -> Check:
     """The addresses that the loopback network needs."""
-    for address in (f"{PUBLIC}.10", f"{PRIVATE}.10"):
+    for address in (f"{PUBLIC}.0.10", f"{PRIVATE}.0.10"):
         with socket.socket() as sock:
             try:
                 sock.bind((address, 0))
             except OSError as error:
                 return Check("loopback", False, f"{address} cannot be used ({error.strerror})")
-    return Check("loopback", True, f"{PUBLIC}.x and {PRIVATE}.x can be used")
+    return Check("loopback", True, f"{PUBLIC}.x.x and {PRIVATE}.x.x can be used")
 
 
 def check_optional(command: str) -> Check:

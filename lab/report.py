@@ -1,7 +1,6 @@
 """What a run says to a person: plain lines when piped, colour and columns on a terminal."""
 
 import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Final
@@ -40,7 +39,8 @@ class Report:
         return self.console.is_terminal
 
     def line(self, text: str = "", style: str = "") -> None:
-        """One line."""
+        """One line; whatever is in it, it cannot move or hide anything on the terminal."""
+        text = printable(text)
         self.transcript.append(text)
         self.console.print(Text(text, style=style))
 
@@ -58,16 +58,16 @@ class Report:
 
     def note(self, place: str, text: str) -> None:
         """One thing that happened: kept for the transcript, shown with -v."""
-        row = f"{place:>6}  {printable(text)}"
+        row = f"{place:>6}  {text}"
         if self.verbose:
             self.line(row)
         else:
-            self.transcript.append(row)
+            self.transcript.append(printable(row))
 
     def side_by_side(self, place: str, text: str) -> None:
         """One thing that happened, in the column of whoever saw it."""
         if not self.on_terminal:
-            self.line(f"{place:>6}  {printable(text)}")
+            self.line(f"{place:>6}  {text}")
             return
         self.transcript.append(f"{place:>6}  {printable(text)}")
         if place not in _PLACES:
@@ -96,7 +96,7 @@ class Report:
         self.line(f"{word:<8} {cell.id}: {cell.reason}{warning}", _STYLES[cell.verdict])
         for evidence in cell.evidence[:2]:
             frames = f"  (frame {', '.join(map(str, evidence.frames[:3]))})" if evidence.frames else ""
-            self.line(f"         {evidence.where}: {printable(evidence.seen)}{frames}")
+            self.line(f"         {evidence.where}: {evidence.seen}{frames}")
         if cell.expected not in ("", cell.verdict) and not cell.levers:
             self.line(f"         That is not what was expected here: {cell.expected}.", "bold yellow")
 
@@ -128,8 +128,3 @@ def columns_of(place: str, text: str, columns: int) -> Text:
         lines.append(" │ ".join(cells))
     style = {"alice": "green", "wire": "red", "bob": "cyan"}[place]
     return Text("\n".join(lines), style=style)
-
-
-def complain(text: str) -> None:
-    """One sentence to standard error."""
-    print(text, file=sys.stderr)

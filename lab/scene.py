@@ -168,7 +168,6 @@ class SceneFoothold:
         self.host: Host = scene.network.hosts[at]
         self.stage = scene.stage
         self.server = server
-        self.network = scene.network
         self.notes: list[str] = []
         self._waiting_for: Moment | None = None
         self._idle = asyncio.Event()

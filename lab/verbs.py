@@ -36,8 +36,14 @@ class Options:
 
 def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal]]:
     """The goals to try: of all attacks, or of those named; all goals, or the one named. Raises LabError."""
-    chosen = [attacks.find(name) for name in names] or attacks.catalogue()
-    return [(a, g) for a in chosen for g in ([a.goal(goal)] if goal else a.goals)]
+    if names:
+        named = [attacks.find(name) for name in names]
+        return [(a, g) for a in named for g in ([a.goal(goal)] if goal else a.goals)]
+    every = [(a, g) for a in attacks.catalogue() for g in a.goals]
+    chosen = [(a, g) for a, g in every if goal in ("", g.name)]
+    if not chosen:
+        raise LabError(f"No attack has a goal {goal}; there are: {', '.join(dict.fromkeys(g.name for _, g in every))}.")
+    return chosen
 
 
 async def demo(stage: Stage, options: Options) -> int:
@@ -79,6 +85,8 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     report = Report(verbose=options.verbose, quiet=options.json)
     levers = Levers.parse(options.levers)
     pairs = selected(names, options.goal)
+    if options.write:
+        _check_target(Path(options.write), pairs)
     deadline = asyncio.get_running_loop().time() + (options.duration or float("inf"))
     cells: list[Cell] = []
     async with Bench.open(options.network) as bench:
@@ -160,9 +168,17 @@ def _where_next(report: Report, stage: Stage, folder: Path) -> None:
     report.line(f"One attack, closely: make stage-{n} sniffer ARGS=-v")
 
 
-def _write(bench: Bench, cells: Sequence[Cell], path: Path) -> None:
-    if len({cell.id for cell in cells}) > 1:
+def _check_target(path: Path, pairs: Sequence[tuple[Attack, Goal]]) -> None:
+    """Before anything is run: can the capture be written there? Raises LabError."""
+    if len(pairs) > 1:
         raise LabError("--write takes one goal; choose it with --goal.")
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise LabError(f"--write takes a file in a folder that exists; {path} is none.")
+
+
+def _write(bench: Bench, cells: Sequence[Cell], path: Path) -> None:
+    if cells[-1].id not in bench.recordings:
+        raise LabError(f"There is no capture of {cells[-1].id}: {cells[-1].reason}.")
     try:
         bench.recordings[cells[-1].id].write(path)
     except OSError as error:

@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from common.errors import LabError
-from common.messages import Message
+
+if TYPE_CHECKING:
+    from common.messages import Message
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Stage:
         return importlib.import_module(f"stages.{self.package}.client").ClientSession
 
     @property
-    def messages(self) -> dict[str, type[Message]]:
+    def messages(self) -> "dict[str, type[Message]]":
         """Every message of this stage's protocol by its `type`, as its sessions declare what they accept."""
         server = importlib.import_module(f"stages.{self.package}.server").ServerSession
         accepted = (server.accepts, self.client.accepts, self.client.whispers)

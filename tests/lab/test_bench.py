@@ -1,22 +1,27 @@
 """The bench: whoever attacks takes turns with the scene, a crash is no verdict, and a capture is a capture."""
 
 import asyncio
+import gc
 import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import attacks
 import stages
 from attacks import Attack, Claim, Foothold, Goal, Moment
+from common import threads
 from common.errors import LabError
 from common.lan import Lan, LanHost, LanUnavailable
 from common.levers import Levers
 from common.session import Show
+from common.what_if.framing_none import WhateverArrives
 from lab import scene as scenes
 from lab.bench import Bench, Cell
+from lab.referee import RULES
 
 STAGE = stages.find(1)
 NETWORK = os.environ.get("NETWORK") or "auto"
@@ -186,3 +191,131 @@ def test_every_host_of_a_lan_is_a_machine_of_its_own() -> None:
         assert len(asyncio.run(cards())) == 7
     except LanUnavailable as error:
         pytest.skip(f"needs the LAN: {error}")
+
+
+def test_victim_who_is_warned_is_counted_as_told() -> None:
+    async def clumsy(foothold: Foothold, goal: Goal) -> Claim:
+        await foothold.until("talking")
+        with await foothold.host.bind_udp() as sock:
+            await asyncio.get_running_loop().sock_sendto(sock, b"no whisper", foothold.told("bob"))
+        await foothold.until("over")
+        return Claim()
+
+    cell = judged(clumsy)
+    assert (cell.verdict, cell.told) == ("held", True)
+
+
+def test_held_says_so_where_the_line_was_only_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.bench.PATIENCE", 0.05)
+    monkeypatch.setattr(STAGE.server, "session", _deaf(STAGE.server.session))
+
+    async def nothing(foothold: Foothold, goal: Goal) -> Claim:
+        return Claim()
+
+    cell = judged(nothing)
+    assert cell.verdict == "held"
+    assert cell.reason.endswith("things that were said never arrived")
+
+
+def _deaf(session: Callable[..., Any]) -> Callable[..., Any]:
+    """A server that relays nothing."""
+
+    def made(self: Any, address: str) -> Any:
+        deaf = session(self, address)
+        deaf.relay = lambda message: []
+        return deaf
+
+    return made
+
+
+def test_server_that_crashes_in_a_thread_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(self: Any, message: Any) -> Any:
+        raise ZeroDivisionError
+
+    async def threaded() -> None:
+        async with Bench.open(NETWORK) as bench:
+            await bench.control(STAGE, Levers.parse("runtime=threads"))
+
+    monkeypatch.setattr("lab.bench.PATIENCE", 0.05)
+    monkeypatch.setattr("stages.stage1_plaintext.server.ServerSession.relay", crash)
+    with pytest.raises(RuntimeError, match="A thread crashed"):
+        asyncio.run(threaded())
+
+
+@pytest.mark.parametrize(("lever", "threaded"), [("", False), ("runtime=threads", True)])
+def test_the_lever_runtime_decides_who_serves(monkeypatch: pytest.MonkeyPatch, lever: str, threaded: bool) -> None:
+    served: list[threads.ThreadServer] = []
+    honest = threads.ThreadServer.serve
+
+    def serve(self: threads.ThreadServer, listener: Any) -> None:
+        served.append(self)
+        honest(self, listener)
+
+    monkeypatch.setattr(threads.ThreadServer, "serve", serve)
+
+    async def control() -> None:
+        async with Bench.open(NETWORK) as bench:
+            await bench.control(STAGE, Levers.parse(lever))
+
+    asyncio.run(control())
+    assert bool(served) == threaded
+
+
+def test_the_lever_framing_decides_how_the_server_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[bytes] = []
+    honest = WhateverArrives.feed
+
+    def feed(self: WhateverArrives, data: bytes) -> list[bytes]:
+        fed.append(data)
+        return honest(self, data)
+
+    monkeypatch.setattr(WhateverArrives, "feed", feed)
+
+    async def control() -> None:
+        async with Bench.open(NETWORK) as bench:
+            await bench.control(STAGE, Levers.parse("framing=none"))
+
+    asyncio.run(control())
+    assert any(data.startswith(b'{"type":"join"') for data in fed), "the server's reader"
+    assert any(data.startswith(b'{"type":"roster"') for data in fed), "the clients' reader"
+
+
+def test_attacks_on_the_path_are_run_on_a_switch_and_taps_on_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def kinds() -> dict[str, str]:
+        found: dict[str, str] = {}
+        async with Bench.open(NETWORK) as bench:
+            for name, goal in (("sniffer", "room"), ("mitm", "read")):
+                attack = attacks.find(name)
+                await bench.cell(STAGE, Levers(), attack, attack.goal(goal))
+                found[name] = bench.network.kind
+        return found
+
+    assert asyncio.run(kinds()) == {"sniffer": "hub", "mitm": "switch"}
+
+
+def test_many_scenes_leave_no_descriptor_open() -> None:
+    async def grown() -> int:
+        async with Bench.open("loopback") as bench:
+            await bench.control(STAGE, Levers())
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(5):
+                await bench.control(STAGE, Levers())
+            gc.collect()  # what stands before a member's UDP socket goes when that socket object is gone
+            for _ in range(100):  # turns of the loop, in which tasks that were cancelled end
+                await asyncio.sleep(0)
+            return len(os.listdir("/proc/self/fd")) - before
+
+    assert asyncio.run(grown()) <= 0
+
+
+def test_every_goal_is_judged_by_a_rule_that_exists() -> None:
+    assert {goal.wins for attack in attacks.catalogue() for goal in attack.goals if "B" in goal.expected} <= set(RULES)
+
+
+def test_two_loopback_networks_stand_side_by_side() -> None:
+    async def both() -> None:
+        async with Bench.open("loopback") as one, Bench.open("loopback") as other:
+            await one.control(STAGE, Levers())
+            await other.control(STAGE, Levers())
+
+    asyncio.run(both())

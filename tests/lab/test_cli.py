@@ -112,6 +112,60 @@ def test_sniffer_reads_from_a_file_what_it_read_live(capsys: pytest.CaptureFixtu
     assert [m["message"]["type"] for m in json.loads(capsys.readouterr().out)["messages"]] == ["join"]
 
 
+def test_what_a_peer_said_cannot_move_the_terminal_of_whoever_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+    from scapy.packet import Raw
+    from scapy.utils import wrpcap
+
+    frames = []
+    for text in ("\\u001b[2Jcleared", "\\ud800 alone"):
+        whisper = '{"type":"whisper","from":"alice","to":"bob","text":"' + text + '"}'
+        frames.append(Ether() / IP(src="127.0.0.1", dst="127.0.0.2") / UDP(sport=9, dport=9) / whisper.encode())
+    wrpcap("bad.pcap", [*frames, Raw(b"\x00\x01\x02")], linktype=1)
+    assert run(["stage-1", "sniffer", "--read", "bad.pcap"]) == 0
+    printed = capsys.readouterr().out
+    assert "cleared" in printed
+    assert "alone" in printed
+    assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["stage-1", "attack", "--goal", "fame"], "No attack has a goal fame; there are: room, passwords, whispers"),
+        (
+            ["stage-1", "sniffer", "--goal", "room", "--write", "."],
+            "--write takes a file in a folder",
+        ),
+        (["stage-1", "sniffer", "--write", "x.pcapng"], "--write takes one goal; choose it with --goal."),
+        (["stage-1", "sniffer", "--goal", "passwords", "--write", "x"], "There is no capture of sniffer/passwords"),
+        (
+            ["stage-1", "mitm", "--target", "127.0.0.1:5001", "--json"],
+            "With TARGET= there is no bench, so --json",
+        ),
+    ],
+)
+def test_options_that_cannot_be_heeded_are_one_sentence(
+    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*options, "--network", NETWORK]) == 2
+    assert capsys.readouterr().err.startswith(sentence)
+
+
+def test_goal_selects_from_all_attacks_those_that_have_it(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["stage-1", "attack", "--goal", "whisper", "--json", "--network", NETWORK])
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert {(cell["attack"], cell["goal"]) for cell in cells} == {("spoofed_whisper", "whisper"), ("replay", "whisper")}
+
+
+def test_write_leaves_other_files_alone() -> None:
+    Path("keep.part").write_text("mine")
+    assert run(["stage-1", "spoofed_whisper", "--write", "keep.pcapng", "--network", NETWORK]) == 0
+    assert Path("keep.part").read_text() == "mine"
+    assert Path("keep.pcapng").stat().st_size
+
+
 def test_count_runs_an_attack_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
     run(["stage-1", "spoofed_whisper", "--count", "3", "--json", "--network", NETWORK])
     cells = json.loads(capsys.readouterr().out)["cells"]
