@@ -11,8 +11,10 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # A value counts when it was typed (`make … NAME=alice`); NETWORK and LEVERS also when they are in the environment.
 # The other names are too common there: many machines have a NAME or a PORT that means something else.
-TYPED := $(foreach v,NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL ARGS PYTHON,\
-  $(if $(filter command,$(origin $v)),$v))
+KNOWN := NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL ARGS PYTHON
+TYPED := $(foreach v,$(KNOWN),$(if $(filter command,$(origin $v)),$v))
+MISTYPED := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v)))
+$(if $(MISTYPED),$(error There is no $(MISTYPED:%=%=); there are $(KNOWN:%=%=)))
 TYPED += $(foreach v,LEVERS NETWORK,$(if $(filter environment,$(origin $v)),$v))
 
 # Values reach the shell through the environment ("$$NAME"), never as text of a recipe, and are taken as they are:

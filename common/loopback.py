@@ -331,12 +331,10 @@ async def _both_ways(client: socket.socket, server: socket.socket, leg: Leg) -> 
     try:
         for end, sock in zip(ends, (client, server), strict=True):
             await loop.create_connection(lambda end=end: end, sock=sock)  # type: ignore[misc] # bound, not captured
-        for end in ends:
-            end.transport.resume_reading()
         await asyncio.gather(ends[0].lost, ends[1].lost)
     finally:
         for end in ends:
-            if hasattr(end, "transport"):
+            if end.transport:
                 end.transport.abort()
 
 
@@ -344,21 +342,28 @@ class _End(asyncio.Protocol):
     """One end of a carried connection: what comes in here goes out at the other, no faster than it is taken there."""
 
     other: "_End"
-    transport: asyncio.Transport
 
     def __init__(self, leg: Leg, direction: int) -> None:
         self.leg = leg
         self.direction = direction
+        self.transport: asyncio.Transport | None = None
+        self.waiting: list[bytes] = []
+        """What is to go out here, and came before this end stood."""
         self.ended = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.pause_reading()  # until the other end stands
+        self.transport.writelines(self.waiting)
+        if self.other.ended:
+            self.transport.write_eof()
 
     def data_received(self, data: bytes) -> None:
         self.leg.carried(self.direction, data)
-        self.other.transport.write(data)
+        if self.other.transport:
+            self.other.transport.write(data)
+        else:
+            self.other.waiting.append(data)
 
     def eof_received(self) -> bool:
         self.end()
@@ -366,7 +371,8 @@ class _End(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end()
-        self.other.transport.close()
+        if self.other.transport:
+            self.other.transport.close()
         self.lost.set_result(None)
 
     def end(self) -> None:
@@ -374,11 +380,13 @@ class _End(asyncio.Protocol):
         if not self.ended:
             self.ended = True
             self.leg.carried(self.direction, b"", flags="FA")
-            if not self.other.transport.is_closing():
+            if self.other.transport and not self.other.transport.is_closing():
                 self.other.transport.write_eof()
 
     def pause_writing(self) -> None:
-        self.other.transport.pause_reading()
+        if self.other.transport:
+            self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.other.transport.resume_reading()
+        if self.other.transport:
+            self.other.transport.resume_reading()

@@ -74,9 +74,12 @@ async def _with_prompt(
     start: Callable[[Callable[[Show], None]], Awaitable[tuple[Callable[[str], None], asyncio.Event]]],
 ) -> None:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.key_binding import KeyBindings
     from prompt_toolkit.patch_stdout import patch_stdout
 
-    session: PromptSession[str] = PromptSession()
+    keys = KeyBindings()
+    keys.add("c-c")(lambda event: event.app.exit(exception=EOFError()))  # Ctrl-C leaves, like Ctrl-D
+    session: PromptSession[str] = PromptSession(key_bindings=keys)
     with patch_stdout(raw=True):
         typed, ended = await start(lambda show: print(coloured(show, shutil.get_terminal_size().columns)))
         over = asyncio.ensure_future(ended.wait())

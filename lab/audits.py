@@ -332,6 +332,7 @@ def show(stage: Stage) -> None:
     if len(rows) < console.height:
         console.print(page, width=min(console.width, 100))
         return
+    os.environ.setdefault("LESSCHARSET", "utf-8")  # also where the locale is C
     os.environ.setdefault("LESS", "-R")  # less shows colours only when told to
     with console.pager(styles=True):
         console.print(page, width=min(console.width, 100))

@@ -63,7 +63,7 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     goal = chosen.goal(options.goal) if options.goal else chosen.goals[0]
     report.paragraph(story(chosen))
     claim = await chosen.run(Target(stage, address, options.duration, report), goal)
-    report.line(f"It {claim.did}.")
+    report.line("It " + claim.did.rstrip(".") + ".")
     report.line("There is no referee outside the bench: look at the screens of those who were attacked.")
     return 0
 

@@ -15,6 +15,8 @@ from lab.bench import Cell
 from stages import Stage
 
 _STYLES: Final = {"broken": "bold red", "held": "bold green", "not-applicable": "dim"}
+WIRE_LETTERS: Final = 120
+"""How much of a message the columns show; the transcript has it whole."""
 _PLACES: Final = {"alice": 0, "wire": 1, "bob": 2}
 
 
@@ -80,7 +82,8 @@ class Report:
         """What goes to everybody crosses the wire once for each; the words are shown the first time."""
         ends, _, words = text.partition("  ")
         again, self._last_words = words == self._last_words, words
-        return f"{ends}  the same" if again else text
+        shown = f"{ends}  the same" if again else text
+        return shown if len(shown) <= WIRE_LETTERS else shown[: WIRE_LETTERS - 1] + "…"
 
     def headings_of_columns(self) -> None:
         """Who sees what in the columns below."""

@@ -56,6 +56,7 @@ async def demo(stage: Stage, options: Options) -> int:
         report.heading("The control run: nobody attacks")
         control = await bench.control(stage, levers, report.note)
         report.line(f"Alice, Bob and Carol said {len(control.spoken)} things; all arrived, and nobody was alarmed.")
+        report.line("Each verdict below comes from a scene of its own, with fresh secrets.")
         pairs = selected([], options.goal)
         cells: list[Cell] = []
         for attack in dict.fromkeys(attack for attack, _ in pairs):

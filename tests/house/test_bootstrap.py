@@ -408,3 +408,16 @@ def test_locks_agree_and_hold_hashes_and_no_address() -> None:
         assert text.count("--hash=sha256:") >= len(pins(lock))
         assert "://" not in text
         assert "--index" not in text
+
+
+def test_misspelt_variable_is_one_sentence_and_not_ignored() -> None:
+    done = subprocess.run(
+        ["make", "stage-1", "merged_messages", "LEVER=framing=none"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "There is no LEVER=; there are NAME= " in done.stderr
