@@ -373,7 +373,8 @@ class _End(asyncio.Protocol):
         self.end()
         if self.other.transport:
             self.other.transport.close()
-        self.lost.set_result(None)
+        if not self.lost.done():  # whoever waited for it has been cancelled: the network is closed
+            self.lost.set_result(None)
 
     def end(self) -> None:
         """This direction is over: say so at the other end, once."""
