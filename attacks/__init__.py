@@ -4,7 +4,7 @@ An attack has a name (its module's), a position, goals, a docstring that tells i
 a `Foothold` and returns a `Claim`. It never prints and never judges: whether a goal was reached is the referee's word
 (`lab.referee`), from canaries that the attack is never shown and from the victims' screens.
 
-    @attack(position="outsider", goals=(Goal("room", "speak in the room as Alice", wins="forged-room", expected="B"),))
+    @attack(position="outsider", goals=(Goal("room", "speak as Alice", wins="forged-room", expected="BHHHH"),))
     async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
         '''Alice has gone home. ...'''
 
@@ -13,25 +13,38 @@ the scene makes public. It waits for a moment of the scene with `foothold.until(
 while it waits, and stands still while it works.
 """
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from common.errors import LabError
 
 if TYPE_CHECKING:
     from common.hosts import Host
-    from common.session import Address
+    from common.messages import Message
+    from common.runtime import Client
+    from common.session import Address, ServerEffect, Show
     from stages import Stage
 
-Position = Literal["tap", "on-path", "outsider", "insider"]
+TRIALS: Final = 20
+"""How often a goal that has a `trial` is tried; it is reached when 18 are guessed right, which blind guessing does
+once in 5,000 times."""
 
-Moment = Literal["talking", "alice-left", "over"]
-"""When an attack can ask to be woken: all three are there and have talked; Alice has left; everybody has left."""
+CPU_SECONDS: Final = 1.0
+"""What guessing passwords may cost, in seconds of a processor."""
+
+Position = Literal["tap", "on-path", "outsider", "insider", "departed", "server", "thief"]
+
+Moment = Literal["talking", "departed", "bob-restarted", "alice-left", "over"]
+"""When an attack can ask to be woken: all three are there and have talked; Carol's account was removed (position
+`departed` only; Alice then says and whispers something new); Bob has stopped his client and started it again (only
+where a whisper is to be replayed); Alice has left; everybody has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +53,39 @@ class Goal:
 
     wins: the referee's rule (a key of `lab.referee.RULES`) that says whether it was reached.
     expected: a letter for each stage from 1 on, B broken, H held, - not applicable; a test compares every run.
-    ablation: the levers under which a held goal is reached: what the defence is, shown by its absence.
+    ablation: by stage, the smallest set of levers under which a held goal is reached: what the defence is, shown by
+        its absence. Of two, each alone leaves it held. One text where it is the same set at all stages.
+    remedy: by stage, the levers under which a broken goal is held, where there are such.
     absent: why the goal does not apply where `expected` has a dash.
+    trial: what the scene does in each of the goal's trials (a key of `lab.scene.TRIALS`).
+    cases: where a goal is tried in several ways, each a cell of its own: the way, and the levers under which it works.
     """
 
     name: str
     about: str
     wins: str
     expected: str
-    ablation: str = ""
+    ablation: Mapping[int, str] | str = field(default="", hash=False)
     absent: str = ""
+    trial: str = ""
+    remedy: Mapping[int, str] | str = field(default="", hash=False)
+    cases: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def expected_at(self, stage: int) -> str:
         """`broken`, `held` or `not-applicable` at this stage with its default levers. Raises LabError."""
         if stage > len(self.expected):
             raise LabError(f"What is expected of the goal {self.name} at stage {stage} is not written down: add it.")
         return {"B": "broken", "H": "held", "-": "not-applicable"}[self.expected[stage - 1]]
+
+    def ablation_at(self, stage: int, case: str = "") -> str:
+        """The levers under which the goal, held at this stage, is reached; empty where none are named."""
+        if case:
+            return self.cases[case]
+        return self.ablation if isinstance(self.ablation, str) else self.ablation.get(stage, "")
+
+    def remedy_at(self, stage: int) -> str:
+        """The levers under which the goal, broken at this stage, is held; empty where there are none."""
+        return self.remedy if isinstance(self.remedy, str) else self.remedy.get(stage, "")
 
 
 @dataclass(slots=True)
@@ -64,22 +94,82 @@ class Claim:
 
     read: list[str] = field(default_factory=list)
     """Texts it thinks it has read."""
+    guesses: list[int] = field(default_factory=list)
+    """What it thinks each trial was, in order."""
     did: str = ""
     """One sentence: what it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loot:
+    """What a thief stole, as it was at that moment."""
+
+    folder: Path
+    """The server's folder, copied."""
+    relayed: list[bytes]
+    """A line for everything that the server passed on, in order."""
+    keys: dict[str, bytes]
+    """Every 32 bytes in the memory of one member's client that may be a key, by where they lay."""
+
+
+class Taken(Protocol):
+    """A server that the attacker has taken: it sees what the sessions see, and does what it likes."""
+
+    hook: Callable[[Any, Message, list[ServerEffect]], list[ServerEffect]]
+    """Gets a session, the message it received and what it would do; returns what is done instead.
+
+    It must neither wait nor call `perform`: what is to be done at once, it returns.
+    """
+
+    server: Any
+    """The stage's own `Server`: its room, its accounts."""
+
+    def perform(self, session: Any, effects: list[ServerEffect]) -> None:
+        """Do something of one's own, when nobody has said anything."""
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 1.0) -> bool:
+        """Wait until what the hook has seen meets a condition; False when the time is over."""
 
 
 class Foothold(Protocol):
     """What a position may touch."""
 
-    stage: "Stage"
-    host: "Host"
-    server: "Address"
+    stage: Stage
+    host: Host
+    server: Address
     """Name and TCP port of the server."""
+
+    async def enter(
+        self, name: str, show: Callable[[Show], None], password: str = "", *, register: bool = False
+    ) -> Client:
+        """Connect the stage's own client under this name, from this host.
+
+        An insider has its own password for its own name; for any other name it is the one given, or a guess.
+        register: make an account; only for an attack that may try registrations.
+        """
 
     async def until(self, moment: Moment) -> None:
         """Let the scene go on to this moment; it stands still from then until the next call or the end."""
 
-    def told(self, member: str) -> "Address":
+    async def trial(self) -> str:
+        """Let the scene do once what the goal's `trial` names, one way or the other, by a coin that is not shown.
+
+        Returns the question, where the trial asks one: for example the name that it is about.
+        """
+
+    @property
+    def taken(self) -> Taken:
+        """The server, for the position that has taken it."""
+
+    @property
+    def certificate(self) -> Path:
+        """A file with the key and the certificates that the goal's case hands out, for whoever plays the server."""
+
+    @property
+    def loot(self) -> Loot:
+        """What can be stolen at this moment, for the position that steals."""
+
+    def told(self, member: str) -> Address:
         """The UDP address of a member, as it was made public."""
 
     def name_of(self, address: str) -> str:
@@ -101,6 +191,8 @@ class Attack:
     goals: tuple[Goal, ...]
     story: str
     run: Run
+    taps: bool = False
+    """Does it hear the whole network, beside what its position does?"""
 
     def goal(self, name: str) -> Goal:
         """The goal of this name. Raises LabError where there is none."""
@@ -113,8 +205,11 @@ class Attack:
 _catalogue: dict[str, Attack] = {}
 
 
-def attack(*, position: Position, goals: tuple[Goal, ...]) -> Callable[[Run], Run]:
-    """Put an attack into the catalogue, under its function's name and with its docstring as its story."""
+def attack(*, position: Position, goals: tuple[Goal, ...], taps: bool = False) -> Callable[[Run], Run]:
+    """Put an attack into the catalogue, under its function's name and with its docstring as its story.
+
+    taps: the attack also listens to the whole network, as the positions `tap` and `departed` do anyway.
+    """
 
     def register(run: Run) -> Run:
         name = str(getattr(run, "__name__", ""))
@@ -124,7 +219,7 @@ def attack(*, position: Position, goals: tuple[Goal, ...]) -> Callable[[Run], Ru
             raise ValueError(f"two attacks are called {name}")
         if not run.__doc__:
             raise ValueError(f"the attack {name} tells no story")
-        _catalogue[name] = Attack(name, position, goals, run.__doc__, run)
+        _catalogue[name] = Attack(name, position, goals, run.__doc__, run, taps or position in ("tap", "departed"))
         return run
 
     return register
@@ -136,7 +231,7 @@ def names() -> list[str]:
     return sorted(m.name for m in modules if not m.name.startswith("_") and m.name not in _PLUMBING)
 
 
-_PLUMBING = {"on_path", "dissect"}
+_PLUMBING = {"on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "terminate", "static_rsa"}
 
 
 def find(name: str) -> Attack:
@@ -150,6 +245,11 @@ def find(name: str) -> Attack:
 @cache
 def catalogue() -> list[Attack]:
     """Every attack, in the order in which a learner meets them."""
-    order = ("sniffer", "impersonation", "member_forges", "spoofed_whisper", "mitm", "replay", "merged_messages")
+    order = (
+        *("sniffer", "repeated_text", "message_length", "who_talks"),
+        *("impersonation", "stolen_password", "member_forges", "spoofed_whisper", "member_reads_whisper", "departed"),
+        *("mitm", "tamper", "replay", "forced_reconnection", "merged_messages", "escape_forgery"),
+        *("enumerate_users", "crack_passwords", "stolen_member_key"),
+    )
     rank = {name: i for i, name in enumerate(order)}
     return sorted((find(name) for name in names()), key=lambda a: (rank.get(a.name, len(rank)), a.name))

@@ -9,13 +9,15 @@ layers. Nothing here knows a key: a ciphertext is one field like another.
 scapy takes most of a second to import, so the rest of the lab imports this module only when frames are to be read.
 """
 
+import base64
 import json
 import struct
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from keyword import iskeyword
-from typing import Any
+from typing import Any, Final
 
 from scapy.fields import PacketListField, StrField
 from scapy.layers.inet import IP, TCP, UDP
@@ -26,6 +28,9 @@ from scapy.sessions import TCPSession
 from common.limits import LINE_BYTES
 from common.session import Address
 from stages import catalogue
+
+REMEMBERED: Final = 64
+"""How many of a stream's segments are known again when they are sent again."""
 
 
 class ChatMessage(Packet):
@@ -110,6 +115,11 @@ class ChatStream(Packet):
         return None
 
 
+def payload_bytes(packet: Packet) -> int:
+    """How many bytes of a stream a TCP segment carries."""
+    return int(packet[IP].len - 4 * packet[IP].ihl - 4 * packet[TCP].dataofs)
+
+
 def bind(port: int) -> None:
     """Let scapy find the chat in TCP streams from and to this port."""
     bind_layers(TCP, ChatStream, dport=port)
@@ -133,8 +143,16 @@ class Heard:
 
     @property
     def words(self) -> list[str]:
-        """Every text in it, whatever the field is called."""
-        return [value for value in self.fields.values() if isinstance(value, str)]
+        """Every text in it, whatever the field is called; of bytes in base64, what they say as text."""
+        texts = [value for value in self.fields.values() if isinstance(value, str)]
+        return [*texts, *(_decoded(self.fields[name]) for name in _BYTES if name in self.fields)]
+
+
+_BYTES: Final = ("ciphertext",)
+
+
+def _decoded(value: str) -> str:
+    return base64.b64decode(value).decode(errors="replace")
 
 
 class Listener:
@@ -144,6 +162,7 @@ class Listener:
         bind(port)
         self.port = port
         self._streams = TCPSession()
+        self._taken: dict[tuple[Address, Address], deque[tuple[int, int]]] = {}
 
     def hear(self, frame: bytes) -> Iterator[Heard]:
         """Every message that this Ethernet frame completes; what is no whole frame completes none."""
@@ -155,10 +174,20 @@ class Listener:
             return
         if UDP in packet and isinstance(packet[UDP].payload, Raw):
             yield from self._found(packet, UDP, [message(bytes(packet[UDP].payload))])
-        elif TCP in packet and self.port in (packet[TCP].sport, packet[TCP].dport):
+        elif TCP in packet and self.port in (packet[TCP].sport, packet[TCP].dport) and not self._again(packet):
             complete = self._streams.process(packet)
             if complete is not None and ChatStream in complete:
                 yield from self._found(complete, TCP, complete[ChatStream].messages)
+
+    def _again(self, packet: Packet) -> bool:
+        """Was this segment sent before? A sender that waits too long for an answer repeats its last one, and scapy
+        would take that for another message."""
+        way = ((packet[IP].src, packet[TCP].sport), (packet[IP].dst, packet[TCP].dport))
+        segment = (packet[TCP].seq, payload_bytes(packet))
+        taken = self._taken.setdefault(way, deque(maxlen=REMEMBERED))
+        again = segment[1] > 0 and segment in taken
+        taken.append(segment)
+        return again
 
     def _found(self, packet: Packet, transport: type[Packet], found: list[Packet]) -> Iterator[Heard]:
         source = (packet[IP].src, packet[transport].sport)

@@ -7,13 +7,25 @@ import asyncio
 import secrets
 
 from attacks import Claim, Foothold, Goal, attack
-from common.runtime import Client
 from common.session import Show
 
 
 @attack(
     position="outsider",
-    goals=(Goal("room", "speak in the room as Alice, who has left", wins="forged-room", expected="B"),),
+    goals=(
+        Goal(
+            "room",
+            "speak in the room as Alice, who has left",
+            wins="forged-room",
+            expected="BHHHH",
+            ablation={
+                2: "authentication=off",
+                3: "authentication=off",
+                4: "authentication=off",
+                5: "authentication=off pinning=none",
+            },
+        ),
+    ),
 )
 async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
     """Alice has gone home. Mallory starts the ordinary client, gives the name alice, and asks Bob for money. Nothing
@@ -27,9 +39,7 @@ async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
         foothold.note(f"Mallory's screen: {show.text}")
         inside.set()
 
-    client = await Client.start(
-        foothold.host, foothold.server, lambda udp_port: foothold.stage.client("alice", udp_port), look
-    )
+    client = await foothold.enter("alice", look)
     over = asyncio.create_task(client.ended.wait())
     await asyncio.wait([over, asyncio.create_task(inside.wait())], return_when=asyncio.FIRST_COMPLETED)
     client.typed(words)

@@ -21,7 +21,7 @@ WARM_UP = 20
             "miss",
             "Bob misses a message of Alice's",
             wins="missed-room",
-            expected="H",
+            expected="HHHHH",
             ablation="framing=none",
         ),
     ),
@@ -32,12 +32,7 @@ async def merged_messages(foothold: Foothold, goal: Goal) -> Claim:
     Carol's and loses Alice's. Where every message ends with a newline, Carol is only a nuisance.
     """
     inside = asyncio.Event()
-    client = await Client.start(
-        foothold.host,
-        foothold.server,
-        lambda udp_port: foothold.stage.client("carol", udp_port),
-        lambda show: inside.set(),
-    )
+    client = await foothold.enter("carol", lambda show: inside.set())
     await inside.wait()
     await foothold.until("talking")
     await _chatter(client, range(WARM_UP))  # so that hers are always under way, and come first

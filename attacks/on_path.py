@@ -20,7 +20,6 @@ from common.hosts import connected
 from common.lan import PLAN, PREFIX, LanHost
 from common.loopback import Intercepted, InterceptTcp, InterceptUdp, LoopbackHost
 from common.session import Address
-from common.wire import LineReader, WireError
 
 TABLE: Final = "100"
 UDP_TABLE: Final = "101"
@@ -28,9 +27,13 @@ EVERY: Final = 0.2
 """Seconds between two rounds of forged ARP: any true broadcast repairs a victim's cache, and this undoes the repair."""
 POISON_SECONDS: Final = 5.0
 
-Line = bytes
-Rewrite = Callable[[Line], list[Line]]
-"""Gets a line that goes by, returns the lines that go on instead."""
+TLS_HANDSHAKE: Final = 0x16
+"""The first byte of a TLS connection (RFC 8446, section 5.1); no line of the chat begins with it."""
+
+Piece = bytes
+"""A line, without its newline; where a connection is encrypted, whatever arrived together."""
+Rewrite = Callable[[Piece], list[Piece]]
+"""Gets a piece that goes by, returns the pieces that go on instead."""
 
 
 @contextlib.asynccontextmanager
@@ -75,37 +78,70 @@ async def _relaying(foothold: Foothold, tcp: InterceptTcp) -> AsyncIterator[None
         listener.close()
 
 
-class Splice:
-    """One intercepted connection, line by line: both directions flow on, through `rewrite` where one is given."""
+class Pieces:
+    """Cuts a stream into lines, up to where it is encrypted."""
 
-    def __init__(self, intercepted: Intercepted, from_client: Rewrite | None = None) -> None:
+    def __init__(self) -> None:
+        self.ending = b"\n"
+        """What goes behind each piece."""
+        self._begun = b""
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """Take what arrived, yield the pieces that are complete."""
+        while data and self.ending:
+            if not self._begun and data[0] == TLS_HANDSHAKE:
+                self.ending = b""
+                break
+            line, newline, data = data.partition(b"\n")
+            self._begun += line
+            if newline:
+                line, self._begun = self._begun, b""
+                yield line
+        if data:
+            yield data
+
+
+class Splice:
+    """One intercepted connection, piece by piece: each direction flows on, through its `Rewrite` where one is given."""
+
+    def __init__(
+        self, intercepted: Intercepted, from_client: Rewrite | None = None, from_server: Rewrite | None = None
+    ) -> None:
         self.client = intercepted.client
         self._intercepted = intercepted
         self._from_client = from_client
+        self._from_server = from_server
         self._onward: socket.socket | None = None
+        self._pieces = Pieces()
 
-    async def to_server(self, line: Line) -> None:
-        """Put a line of one's own into the client's connection."""
+    async def to_server(self, piece: Piece) -> None:
+        """Put a piece of one's own into the client's connection; where it has ended, nothing happens."""
         if self._onward:
-            await asyncio.get_running_loop().sock_sendall(self._onward, line + b"\n")
+            with contextlib.suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(self._onward, piece + self._pieces.ending)
+
+    def cut(self) -> None:
+        """End the connection, towards both."""
+        for sock in (self._intercepted.sock, self._onward):
+            if sock:
+                with contextlib.suppress(OSError):  # it has ended already
+                    sock.shutdown(socket.SHUT_RDWR)
 
     async def run(self) -> None:
         """Carry until both ends are done."""
         with await self._intercepted.dial() as self._onward:
             await asyncio.gather(
-                _carry(self._intercepted.sock, self._onward, self._from_client),
-                _carry(self._onward, self._intercepted.sock, None),
+                _carry(self._intercepted.sock, self._onward, self._pieces, self._from_client),
+                _carry(self._onward, self._intercepted.sock, Pieces(), self._from_server),
             )
 
 
-async def _carry(source: socket.socket, sink: socket.socket, rewrite: Rewrite | None) -> None:
+async def _carry(source: socket.socket, sink: socket.socket, pieces: Pieces, rewrite: Rewrite | None) -> None:
     loop = asyncio.get_running_loop()
-    reader = LineReader()
-    with contextlib.suppress(OSError, WireError):  # the end of the connection, or of our patience with it
+    with contextlib.suppress(OSError):
         while data := await loop.sock_recv(source, 1 << 16):
             if rewrite:
-                lines = [out for line in reader.feed(data) for out in rewrite(line)]
-                data = b"".join(line + b"\n" for line in lines)
+                data = b"".join(out + pieces.ending for piece in pieces.feed(data) for out in rewrite(piece))
             if data:
                 await loop.sock_sendall(sink, data)
     with contextlib.suppress(OSError):
@@ -126,6 +162,7 @@ async def _intercepting(host: LanHost, port: int, tcp: InterceptTcp) -> AsyncIte
     for rule in rules:
         host.run("ip", "rule", "add", *rule)
     listener = host.make(socket.SOCK_STREAM, transparent=True)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("0.0.0.0", port))
     listener.listen()
     listener.setblocking(False)

@@ -7,6 +7,8 @@ import asyncio
 
 from attacks import Claim, Foothold, Goal, attack
 from attacks.on_path import Splice, on_path
+from attacks.terminate import terminating
+from attacks.words import kind_of, message_in
 from common.loopback import Intercepted
 from common.session import Address
 
@@ -14,8 +16,22 @@ from common.session import Address
 @attack(
     position="on-path",
     goals=(
-        Goal("room", "a recorded room message is shown again", wins="replayed-room", expected="B"),
-        Goal("whisper", "a recorded whisper is shown again", wins="replayed-whisper", expected="B"),
+        Goal(
+            "room",
+            "a recorded room message is shown again",
+            wins="replayed-room",
+            expected="BBBHH",
+            ablation={4: "verify=none", 5: "verify=none replay_protection=off"},
+            remedy={3: "replay_protection=on"},
+        ),
+        Goal(
+            "whisper",
+            "a recorded whisper is shown again, also after Bob restarted",
+            wins="replayed-whisper",
+            expected="BBBBH",
+            ablation={5: "replay_protection=off"},
+            remedy={3: "replay_protection=on", 4: "replay_protection=on"},
+        ),
     ),
 )
 async def replay(foothold: Foothold, goal: Goal) -> Claim:
@@ -29,9 +45,9 @@ async def replay(foothold: Foothold, goal: Goal) -> Claim:
     async def carry(intercepted: Intercepted) -> None:
         address = intercepted.client[0]
 
-        def record(line: bytes) -> list[bytes]:
-            recorded.append((address, line))
-            return [line]
+        def record(piece: bytes) -> list[bytes]:
+            recorded.append((address, piece))
+            return [piece]
 
         connections[address] = Splice(intercepted, record)
         await connections[address].run()
@@ -40,27 +56,39 @@ async def replay(foothold: Foothold, goal: Goal) -> Claim:
         whispers.append((payload, target))
         return payload
 
-    async with on_path(foothold, carry, record_whisper):
+    tcp = terminating(carry, foothold.note) if goal.name == "room" else carry
+    async with on_path(foothold, tcp, record_whisper):
         await foothold.until("talking")
         alice = foothold.told("alice")[0]
         if goal.name == "room":
-            of_alice = [(a, said) for a, said in recorded if a == alice]
-            if not of_alice:
-                return Claim(did="had nothing of Alice's to send again")
-            address, line = of_alice[-1]
-            await connections[address].to_server(line)
-            did = f"sent Alice's last line to the server again ({len(line)} bytes)"
+            pieces = [said for address, said in recorded if address == alice]
+            if not pieces:
+                await foothold.until("over")
+                return Claim(did="heard nothing from Alice that could be sent again")
+            for_bob = [piece for piece in pieces if _is_for(foothold, "bob", piece)]
+            piece = (for_bob or pieces)[-1]
+            await connections[alice].to_server(piece)
+            did = f"sent Alice's last line to the server again ({len(piece)} bytes)"
         else:
-            for_bob = [(p, t) for p, t in whispers if t == foothold.told("bob")]
-            if not for_bob:
-                return Claim(did="had no whisper to send again")
-            payload, target = for_bob[0]
+            payload, target = next(((p, t) for p, t in whispers if t == foothold.told("bob")), (b"", ("", 0)))
+            if not payload:
+                await foothold.until("over")
+                return Claim(did="heard no whisper that could be sent again")
             with await foothold.host.bind_udp() as sock:
                 await asyncio.get_running_loop().sock_sendto(sock, payload, target)
-            did = f"sent a recorded datagram to Bob again ({len(payload)} bytes)"
+            await foothold.until("bob-restarted")
+            with await foothold.host.bind_udp() as sock:
+                await asyncio.get_running_loop().sock_sendto(sock, payload, foothold.told("bob"))
+            did = f"sent a recorded datagram to Bob again ({len(payload)} bytes), and once more after he had restarted"
         foothold.note(did)
         await foothold.until("over")
     return Claim(did=did)
+
+
+def _is_for(foothold: Foothold, member: str, piece: bytes) -> bool:
+    """Is this, as far as one can see, something said, and for this member?"""
+    message = message_in(foothold.stage, piece)
+    return kind_of(message) == "say" and message.to == member
 
 
 if __name__ == "__main__":

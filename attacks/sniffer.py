@@ -4,8 +4,6 @@ python -m attacks.sniffer --stage 1                  live, in the lab
 python -m attacks.sniffer --stage 1 --read FILE      in a capture
 """
 
-import asyncio
-import contextlib
 import logging
 import struct
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attacks import Claim, Foothold, Goal, attack
+from attacks.tap import tapped
 from common.errors import LabError
 
 if TYPE_CHECKING:
@@ -22,37 +21,37 @@ if TYPE_CHECKING:
 @attack(
     position="tap",
     goals=(
-        Goal("room", "read a room message", wins="read-room", expected="B"),
-        Goal("passwords", "learn a password", wins="read-password", expected="-", absent="nobody has a password here"),
-        Goal("whispers", "read a whisper", wins="read-whisper", expected="B"),
+        Goal(
+            "room",
+            "read a room message",
+            wins="read-room",
+            expected="BBHHH",
+            ablation={3: "cipher=off", 4: "transport=tcp cipher=off", 5: "transport=tcp sealing=off"},
+        ),
+        Goal(
+            "passwords",
+            "learn a password",
+            wins="read-password",
+            expected="-BBHH",
+            absent="nobody has a password here",
+            ablation={4: "transport=tcp", 5: "transport=tcp"},
+        ),
+        Goal(
+            "whispers",
+            "read a whisper",
+            wins="read-whisper",
+            expected="BBHHH",
+            ablation={3: "cipher=off", 4: "cipher=off", 5: "sealing=off"},
+        ),
     ),
 )
 async def sniffer(foothold: Foothold, goal: Goal) -> Claim:
     """Eve does nothing at all. She has joined the same open Wi-Fi, where every frame reaches every card, and lets her
     network card pass her what is meant for others. She puts the TCP streams together and reads the lines.
     """
-    from attacks.dissect import Listener
-
     claim = Claim(did="listened")
-    listener = Listener(foothold.server[1])
-    loop = asyncio.get_running_loop()
-    with foothold.host.packet_socket() as card:
-
-        def hear() -> None:
-            """Read all that has arrived."""
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    for heard in listener.hear(card.recv(1 << 16)):
-                        source, target = (foothold.name_of(address) for address, _ in (heard.source, heard.target))
-                        foothold.note(f"{heard.transport} {source} → {target}  {heard.summary}")
-                        claim.read.extend(heard.words)
-
-        loop.add_reader(card, hear)
-        try:
-            await foothold.until("over")
-            hear()  # the last frames may have come in the same turn of the loop as the end
-        finally:
-            loop.remove_reader(card)
+    with tapped(foothold, lambda heard: claim.read.extend(heard.words)):
+        await foothold.until("over")
     return claim
 
 

@@ -6,23 +6,30 @@ The bench is not involved: no referee, no capture, no attack; real sockets of th
 import argparse
 import asyncio
 import contextlib
+import fcntl
+import getpass
+import importlib
 import io
 import ipaddress
+import os
 import re
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from common import terminal, threads
+from common import console, terminal, threads
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import Client, ServerRuntime
-from common.session import ClientSession, Server, Show
+from common.runtime import TLS_NAME, Client, ServerRuntime, not_the_server
+from common.session import ClientSession, Person, Show
 from common.text import NAME_PATTERN, NAME_RULE
+from common.what_if import display_raw
 from common.what_if.framing_none import WhateverArrives
 from common.wire import LineReader, Reader
 
@@ -31,6 +38,12 @@ def reader_for(levers: Levers) -> Callable[[], Reader]:
     """The reader that the lever `framing` asks for."""
     readers: dict[str, Callable[[], Reader]] = {"lines": LineReader, "none": WhateverArrives}
     return readers[levers["framing"]]
+
+
+def rows_for(levers: Levers) -> terminal.Rows:
+    """The way onto a screen that the lever `display` asks for."""
+    ways: dict[str, terminal.Rows] = {"sanitised": terminal.rows, "raw": display_raw.rows}
+    return ways[levers["display"]]
 
 
 def server_address(text: str, port: int) -> tuple[str, int]:
@@ -48,29 +61,88 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def serve(make_server: Callable[[], Server], port: int, warning: str, arguments: Sequence[str] | None = None) -> None:
-    """Run a stage's server until Ctrl-C; `warning` is said when the address is not loopback."""
+def serve(package: str | None, arguments: Sequence[str] | None = None) -> None:
+    """Run a stage's server until Ctrl-C. `package` is the stage's, as in `__package__`."""
+    stage = importlib.import_module(str(package))
     parser = argparse.ArgumentParser(description="Run this stage's server.", allow_abbrev=False)
     parser.add_argument("--listen", default="127.0.0.1", help="address to listen on (0.0.0.0: all)")
-    parser.add_argument("--port", type=port_number, default=port, help="TCP port; 0: any that is free")
+    parser.add_argument("--port", type=port_number, default=stage.PORT, help="TCP port; 0: any that is free")
     parser.add_argument("--max", type=int, default=Limits().connections, help="connections at once")
     parser.add_argument("--levers", default="", help="as in framing=none")
+    parser.add_argument("--folder", type=Path, help="where it keeps what must outlive it")
     options = parser.parse_args(arguments)
-    _run(lambda: asyncio.run(_serve(make_server(), options, warning)))
+    _run(lambda: asyncio.run(_serve(package, options, stage.WARNING)))
 
 
-def chat(
-    make_session: Callable[[str, int], ClientSession], port: int, warning: str, arguments: Sequence[str] | None = None
-) -> None:
-    """Run a stage's client until its person leaves."""
+def chat(package: str | None, arguments: Sequence[str] | None = None) -> None:
+    """Run a stage's client until its person leaves. `package` is the stage's, as in `__package__`."""
+    stage, compose = importlib.import_module(str(package)), importlib.import_module(f"{package}.compose")
     parser = argparse.ArgumentParser(description="Run this stage's client.", allow_abbrev=False)
     parser.add_argument("--name", required=True, help=NAME_RULE)
-    parser.add_argument("--server", default=f"127.0.0.1:{port}", help="HOST or HOST:PORT")
+    parser.add_argument("--server", default=f"127.0.0.1:{stage.PORT}", help="HOST or HOST:PORT")
     parser.add_argument("--levers", default="", help="as in framing=none")
+    parser.add_argument("--folder", type=Path, help="where it keeps what must outlive it")
+    if compose.WANTS_PASSWORD:
+        parser.add_argument("--register", action="store_true", help="make an account")
+        parser.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from its first line")
+        parser.add_argument("--password-fd", type=int, metavar="N", help="read the password from this file descriptor")
+    if hasattr(compose, "client_tls"):
+        parser.add_argument("--ca", type=Path, metavar="FILE", help="the certificate of the authority to trust")
     options = parser.parse_args(arguments)
     if not re.match(NAME_PATTERN, options.name):
         parser.error(f"a name is {NAME_RULE}")
-    _run(lambda: _chat(make_session, options, port, warning))
+    _run(lambda: _chat(package, options, stage))
+
+
+def password_of(options: argparse.Namespace) -> tuple[str, bool]:
+    """The password and whether to make an account. Raises LabError."""
+    password, register = _asked(options)
+    if not password:
+        raise LabError("An empty password is none; nothing was sent.")
+    return password, register
+
+
+def _asked(options: argparse.Namespace) -> tuple[str, bool]:
+    """From a file, a file descriptor or the prompt, never an argument, which everyone on the machine could see."""
+    register = bool(options.register)
+    try:
+        if options.password_file:
+            return options.password_file.read_text(encoding="utf-8").split("\n", 1)[0], register
+        if options.password_fd is not None:
+            with open(options.password_fd, "rb", buffering=0, closefd=False) as file:  # unbuffered: it may be stdin,
+                return file.readline().decode().rstrip("\r\n"), register  # and what follows is for the room
+        if not sys.stdin.isatty():
+            how = "give one with --password-file or --password-fd."
+            raise LabError(f"There is no terminal to ask for a password; {how}")
+        if not register:
+            register = input(f"Does {options.name} have an account here? [Y/n] ").strip().lower().startswith("n")
+        password = getpass.getpass("Choose a password: " if register else "Password: ")
+        if register and getpass.getpass("The same again: ") != password:
+            raise LabError("The two passwords differ; nothing was sent.")
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise LabError(f"The password cannot be read ({str(error) or 'it ended'}).") from None
+    return password, register
+
+
+def data_folder(options: argparse.Namespace, package: str | None, name: str) -> Path:
+    """Where a program run by hand keeps its files: 0700, and untouched by `make clean`."""
+    shared = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    folder: Path = options.folder or shared / "progressive-security-lab" / str(package).rpartition(".")[2] / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LabError(f"{folder} cannot be made ({error.strerror}); choose another with --folder.") from None
+    return folder
+
+
+def hold(folder: Path) -> None:
+    """Keep a folder to this program until it ends: of two, each would forget what the other had accepted. Raises
+    LabError."""
+    try:  # the file stays open: the kernel closes it when we end, however we end, and that frees it
+        fcntl.flock(os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        why = "a client that runs already uses it" if isinstance(error, BlockingIOError) else error.strerror
+        raise LabError(f"{folder} cannot be used ({why}); end that client, or choose another folder.") from None
 
 
 def _run(work: Callable[[], None]) -> None:
@@ -86,8 +158,12 @@ def _run(work: Callable[[], None]) -> None:
         print()
 
 
-async def _serve(server: Server, options: argparse.Namespace, warning: str) -> None:
-    levers = Levers.parse(options.levers)
+async def _serve(package: str | None, options: argparse.Namespace, warning: str) -> None:
+    compose = importlib.import_module(f"{package}.compose")
+    levers = Levers.parse(options.levers, compose.LEVERS)
+    folder = data_folder(options, package, "server")
+    server: console.Operated = compose.server(levers, folder)
+    tls: ssl.SSLContext | None = compose.server_tls(levers, folder) if hasattr(compose, "server_tls") else None
     host = ThisMachine(_numeric(options.listen))
     listener = await host.listen(options.port)
     if warning and not ipaddress.ip_address(host.address).is_loopback:
@@ -95,17 +171,44 @@ async def _serve(server: Server, options: argparse.Namespace, warning: str) -> N
     if levers["runtime"] == "threads" and options.max != Limits().connections:
         print("! MAX= does not bind this runtime: it limits nothing.", file=sys.stderr, flush=True)
     print(f"Listening on {host.address} port {listener.getsockname()[1]}; Ctrl-C ends.", flush=True)
+    if sys.stdin is not None and sys.stdin.isatty():
+        print(console.HELP, flush=True)
     if levers["runtime"] == "threads":
+        if tls:
+            listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        threaded = threads.ThreadServer(server, reader_for(levers))
+        console.listen(lambda line: _operate_threads(threaded, server, line))
         listener.setblocking(True)
         with _closing(listener):
-            await asyncio.to_thread(threads.ThreadServer(server, reader_for(levers)).serve, listener)
+            await asyncio.to_thread(threaded.serve, listener)
         return
     runtime = ServerRuntime(server, replace(Limits(), connections=options.max), reader_for(levers))
-    await runtime.start(listener)
+    await runtime.start(listener, tls)
+    loop = asyncio.get_running_loop()
+    console.listen(lambda line: _in_turn(loop, runtime, server, line))
     try:
         await asyncio.get_running_loop().create_future()
     finally:
         await runtime.stop()
+
+
+def _in_turn(loop: asyncio.AbstractEventLoop, runtime: ServerRuntime, server: console.Operated, line: str) -> None:
+    """The operator typed a line: the event loop takes it, between two messages."""
+
+    def take() -> None:
+        effects, answer = console.typed(server, line)
+        runtime.perform(None, effects)
+        print(answer, flush=True)
+
+    loop.call_soon_threadsafe(take)
+
+
+def _operate_threads(threaded: threads.ThreadServer, server: console.Operated, line: str) -> None:
+    """The operator typed a line: it waits for its turn, as every client does."""
+    with threaded.lock:
+        effects, answer = console.typed(server, line)
+        threaded.perform(None, effects)
+    print(answer, flush=True)
 
 
 @contextlib.contextmanager
@@ -116,33 +219,53 @@ def _closing(listener: socket.socket) -> Any:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _chat(
-    make_session: Callable[[str, int], ClientSession], options: argparse.Namespace, port: int, warning: str
-) -> None:
-    levers = Levers.parse(options.levers)
-    name, number = server_address(options.server, port)
+def _chat(package: str | None, options: argparse.Namespace, stage: Any) -> None:
+    """The person is asked for the password before the event loop runs, which would keep Ctrl-C to itself."""
+    compose = importlib.import_module(f"{package}.compose")
+    levers = Levers.parse(options.levers, compose.LEVERS)
+    name, number = server_address(options.server, stage.PORT)
     address = asyncio.run(ThisMachine().resolve(name))
     host = ThisMachine(_towards(address))
-    if warning and not ipaddress.ip_address(address).is_loopback:
-        print(f"! {warning}", file=sys.stderr, flush=True)
+    if stage.WARNING and not ipaddress.ip_address(address).is_loopback:
+        print(f"! {stage.WARNING}", file=sys.stderr, flush=True)
+    password, register = password_of(options) if compose.WANTS_PASSWORD else ("", False)
+    folder = data_folder(options, package, f"{options.name}@{name}-{number}")  # as typed: no name server chooses it
+    if getattr(compose, "ONE_CLIENT_A_FOLDER", False):
+        hold(folder)
+
+    person = Person(options.name, 0, password, register, folder, getattr(options, "ca", None))
+    tls: ssl.SSLContext | None = compose.client_tls(levers, person) if hasattr(compose, "client_tls") else None
+
+    program: type[Client] = compose.client_program(levers) if hasattr(compose, "client_program") else Client
+
+    def make_session(udp_port: int) -> ClientSession:
+        session: ClientSession = compose.client(levers, replace(person, udp_port=udp_port))
+        return session
 
     async def start(show: Callable[[Show], None]) -> tuple[Callable[[str], None], asyncio.Event]:
-        client = await Client.start(
-            host, (address, number), lambda udp_port: make_session(options.name, udp_port), show, reader_for(levers)
-        )
+        client = await program.start(host, (address, number), make_session, show, reader_for(levers), tls)
         return client.typed, client.ended
 
-    if levers["runtime"] == "threads":
+    if levers["runtime"] != "threads":
+        asyncio.run(terminal.converse(options.name, start, rows_for(levers)))
+    else:
         udp = threads.datagram_socket(host.address)
-        session = make_session(options.name, udp.getsockname()[1])
+        session = make_session(udp.getsockname()[1])
         try:
             connection = threads.connect(address, number)
         except OSError as error:
             udp.close()
             raise LabError(f"Cannot reach {address} port {number} ({error.strerror}); is the server there?") from None
-        threads.SelectClient(connection, udp, session, terminal.show_plain, reader_for(levers)).run(sys.stdin.fileno())
-    else:
-        asyncio.run(terminal.converse(options.name, start))
+        if tls:
+            try:
+                connection = tls.wrap_socket(connection, server_hostname=TLS_NAME)
+            except OSError as error:  # ssl.SSLError is one
+                raise not_the_server(error) from None
+
+        def show_rows(show: Show) -> None:
+            terminal.show_plain(show, rows_for(levers))
+
+        threads.SelectClient(connection, udp, session, show_rows, reader_for(levers)).run(sys.stdin.fileno())
 
 
 def _numeric(address: str) -> str:

@@ -43,6 +43,8 @@ def typed(session: ClientSession, line: str) -> list[ClientEffect]:
             return session.say(text.strip(), to)
         case "/whisper":
             return session.whisper(to, text.strip())
+        case _ if command in session.commands:
+            return session.commands[command](rest.strip())
         case _ if command.startswith("/"):
             return [notice(f"There is no {command}. {HELP}")]
         case _:

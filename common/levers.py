@@ -24,6 +24,7 @@ class Lever:
 COMMON: Final = (
     Lever("runtime", ("asyncio", "threads"), "one event loop, or a thread for each client"),
     Lever("framing", ("lines", "none"), "a message ends at a newline, or with whatever arrived together"),
+    Lever("display", ("sanitised", "raw"), "what could move or hide on a terminal is taken out before it is shown"),
 )
 """The levers that every stage has."""
 

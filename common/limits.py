@@ -24,6 +24,7 @@ class Limits:
     bytes_per_second, burst_bytes: how fast one client may send, and how much at once; whoever sends faster is read
         more slowly, so that a flood never becomes the backlog of the members who read.
     backlog_bytes: how much may wait for a member who does not read; beyond that the member is dropped.
+    waiting_for_work: how many connections may wait for slow work (password hashing) at once.
     linger_seconds: how long a refused peer has to read why, before the connection is cut.
     """
 
@@ -32,4 +33,5 @@ class Limits:
     bytes_per_second: float = 256 * 1024
     burst_bytes: float = 512 * 1024
     backlog_bytes: int = 1024 * 1024
+    waiting_for_work: int = 200
     linger_seconds: float = 2.0

@@ -7,11 +7,15 @@ what waits for a member who does not read is bounded, and nobody else ever waits
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Sequence
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, cast
 
 from common import commands
-from common.hosts import Host
+from common.errors import LabError
+from common.hosts import DOMAIN, Host
 from common.limits import DATAGRAM_BYTES, Limits
 from common.messages import Message, Refused
 from common.session import (
@@ -20,19 +24,37 @@ from common.session import (
     ClientSession,
     Close,
     Datagram,
+    Later,
     Send,
     Server,
     ServerEffect,
     ServerSession,
     Show,
+    Work,
     alarm,
     notice,
 )
 from common.wire import LineReader, Reader, WireError, decoder, encode, encode_datagram
 
 DEFAULT_LIMITS: Final = Limits()
+TLS_NAME: Final = f"server.{DOMAIN}"
+"""The name that a server's certificate must have, whatever address was dialled."""
+TLS_SECONDS: Final = 5.0
+"""How long a client waits for the server's part of a TLS handshake."""
+SLOW_AT_ONCE: Final = 2
+"""Threads for slow work. More would only take the processor from the members who are inside."""
+AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""How long a client whose connection ended waits before it connects again, each time longer; then it gives up."""
+STEADY_SECONDS: Final = 10.0
+"""A connection that stood so long was a good one: when it ends, the waits begin anew."""
 ALARMS_APART: Final = 16
 """How many different alarms about datagrams are counted each on its own."""
+
+
+def not_the_server(error: OSError) -> LabError:
+    """What a person is told when TLS refuses, or when whoever answered does not speak it."""
+    why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    return LabError(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
 
 
 class ServerRuntime:
@@ -51,6 +73,9 @@ class ServerRuntime:
         """Those whose session has not ended."""
         self.open: set[_Connection] = set()
         """Those whose socket is open: the former, and the refused that may still read why."""
+        self.pool = ThreadPoolExecutor(SLOW_AT_ONCE, "slow")
+        self.working = 0
+        """How many connections wait for the pool."""
         self.stopped = False
         self._lines: list[bytes] = []
         """What goes to `_recipients`, and is not in their outboxes yet."""
@@ -59,10 +84,13 @@ class ServerRuntime:
         self._turn_ends: asyncio.Handle | None = None
         self._listener: asyncio.Server | None = None
 
-    async def start(self, listener: socket.socket) -> None:
-        """Serve whoever connects, until `stop`."""
+    async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Serve whoever connects, in TLS where a context is given, until `stop`."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=512)
+        patience = self.limits.join_seconds if tls else None  # a handshake that stands still holds a socket, too
+        self._listener = await loop.create_server(
+            lambda: _Connection(self), sock=listener, backlog=512, ssl=tls, ssl_handshake_timeout=patience
+        )
 
     async def stop(self) -> None:
         """Close the listener and every connection."""
@@ -73,14 +101,20 @@ class ServerRuntime:
         for connection in remaining:
             connection.transport.abort()
         await asyncio.gather(*(connection.lost for connection in remaining))
+        self.pool.shutdown(cancel_futures=True)
 
-    def perform(self, by: "_Connection", effects: Iterable[ServerEffect]) -> None:
-        """Carry out what a session answered."""
+    def perform(self, by: "_Connection | None", effects: Iterable[ServerEffect]) -> None:
+        """Carry out what a session answered; without `by`, what the operator wants, for sessions that are named."""
         for effect in effects:
-            if isinstance(effect, Send):
-                self.send(effect.message, effect.to)
-            else:
-                by.finish()
+            match effect:
+                case Send(message=message, to=sessions):
+                    self.send(message, sessions)
+                case Close(session=session) if session is not None:
+                    self.connections[session].finish()
+                case Close() if by:
+                    by.finish()
+                case Work() if by:
+                    by.work(effect)
 
     def send(self, message: Message, recipients: Sequence[ServerSession]) -> None:
         """Send a message to each of these, at the end of the turn."""
@@ -117,6 +151,10 @@ class _Connection(asyncio.Protocol):
         self.runtime = runtime
         self.outbox: list[bytes] = []
         self.reader = runtime.reader()
+        self.unread: deque[bytes] = deque()
+        self.broken: WireError | None = None
+        self.working = False
+        self.overspent = False
         self.allowance = runtime.limits.burst_bytes
         self.spent_at = asyncio.get_running_loop().time()
         self.gone = False
@@ -125,6 +163,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.half_closes = self.transport.can_write_eof()  # TCP can end one direction, TLS cannot
         if self.runtime.stopped:
             self.gone = True
             self.transport.abort()
@@ -145,11 +184,44 @@ class _Connection(asyncio.Protocol):
         self.spend(len(data))
         try:
             for line in self.reader.feed(data):
-                self.runtime.perform(self, self.session.received(self.decoder.decode(line)))
-                if self.gone:
-                    return
+                self.unread.append(line)
+        except WireError as error:
+            self.broken = error
+        self.read()
+
+    def read(self) -> None:
+        """Give the session the lines that have come, as long as it does no slow work."""
+        try:
+            while self.unread and not self.gone and not self.working:
+                self.runtime.perform(self, self.session.received(self.decoder.decode(self.unread.popleft())))
+            if self.broken and not self.working:
+                raise self.broken
         except WireError as error:
             self.refuse(error.code, error.reason)
+
+    def work(self, work: Work) -> None:
+        """Do slow work in the pool; read no more until it is done."""
+        if self.runtime.working >= self.runtime.limits.waiting_for_work:
+            self.refuse("busy", "Too many people are logging in right now; try again in a moment.")
+            return
+        self.runtime.working += 1
+        self.working = True
+        self.read_on()
+        future = asyncio.get_running_loop().run_in_executor(self.runtime.pool, work.slow)
+        future.add_done_callback(lambda done: self.worked(done, work))
+
+    def worked(self, done: "asyncio.Future[Any]", work: Work) -> None:
+        """The slow work is done: go on with its result, unless the client has gone."""
+        self.runtime.working -= 1
+        self.working = False
+        if done.cancelled() or self.gone:
+            return
+        self.read_on()
+        if done.exception():
+            self.refuse("failed", "The server could not do that; its operator can see why.")
+            done.result()  # raises: asyncio shows it to the operator
+        self.runtime.perform(self, work.then(done.result()))
+        self.read()
 
     def spend(self, size: int) -> None:
         """Read no more from a client that sends too fast, until its allowance (a token bucket) has grown again."""
@@ -157,9 +229,22 @@ class _Connection(asyncio.Protocol):
         earned = (loop.time() - self.spent_at) * limits.bytes_per_second
         self.allowance = min(self.allowance + earned, limits.burst_bytes) - size
         self.spent_at = loop.time()
-        if self.allowance < 0:
+        if self.allowance < 0 and not self.overspent:
+            self.overspent = True
+            self.read_on()
+            loop.call_later(-self.allowance / limits.bytes_per_second, self.earned)
+
+    def earned(self) -> None:
+        """The allowance has grown again."""
+        self.overspent = False
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read from the socket, or do not: while slow work is done, and while the allowance is overspent."""
+        if self.working or self.overspent:
             self.transport.pause_reading()
-            loop.call_later(-self.allowance / limits.bytes_per_second, self.transport.resume_reading)
+        else:
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         if not self.gone:
@@ -170,7 +255,7 @@ class _Connection(asyncio.Protocol):
             else:
                 self.leave()
         self.transport.close()  # what is queued is still written; the timer set by `leave` ends it at last
-        return True
+        return self.half_closes
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.leave()
@@ -181,8 +266,10 @@ class _Connection(asyncio.Protocol):
 
     def time_to_join_is_over(self) -> None:
         """Silence holds a place that somebody else could use."""
-        if not self.session.inside:
-            seconds = self.runtime.limits.join_seconds
+        seconds = self.runtime.limits.join_seconds
+        if self.working:  # it is not the client who keeps us waiting
+            self.timer = asyncio.get_running_loop().call_later(seconds, self.time_to_join_is_over)
+        elif not self.session.inside:
             self.refuse("silent", f"Nobody joined here within {seconds:g} s; connect again and join at once.")
 
     def write(self) -> None:
@@ -208,7 +295,7 @@ class _Connection(asyncio.Protocol):
         """
         self.leave()
         self.write()
-        if self.transport.can_write_eof() and not self.transport.is_closing():
+        if self.half_closes and not self.transport.is_closing():
             self.transport.write_eof()
         else:
             self.transport.close()
@@ -235,13 +322,19 @@ class Client(asyncio.Protocol):
         self,
         session: ClientSession,
         show: Callable[[Show], None],
-        reader: Callable[[], Reader] = LineReader,
+        reader: Callable[[], Reader],
+        dial: Callable[[], Awaitable[socket.socket]],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.session = session
         self.show = show
         self.ended = asyncio.Event()
         self._closing = False
-        self._reader = reader()
+        self._new_reader = reader
+        self.dial = dial
+        self.tls = tls
+        self._waits = iter(AGAIN_SECONDS)
+        self._connecting: asyncio.Task[None] | None = None
         self._decoder = decoder(session.accepts)
         self._whispers = _Whispers(self)
         self._alarms: dict[str, int] = {}
@@ -254,24 +347,50 @@ class Client(asyncio.Protocol):
         make_session: Callable[[int], ClientSession],
         show: Callable[[Show], None],
         reader: Callable[[], Reader] = LineReader,
+        tls: ssl.SSLContext | None = None,
     ) -> "Client":
-        """Bind a UDP port for whispers, look the server up, connect. Raises LabError where that fails."""
-        loop = asyncio.get_running_loop()
+        """Bind a UDP port for whispers, look the server up, connect, in TLS where a context is given.
+
+        Raises LabError where that fails: a server that cannot prove who it is is one that cannot be reached.
+        """
+
+        async def dial() -> socket.socket:
+            return await host.connect(await host.resolve(server[0]), server[1])
+
         udp = await host.bind_udp()
         try:
-            sock = await host.connect(await host.resolve(server[0]), server[1])
+            sock = await dial()
         except BaseException:
             udp.close()
             raise
-        client = cls(make_session(udp.getsockname()[1]), show, reader)
-        await loop.create_datagram_endpoint(lambda: client._whispers, sock=udp)
-        await loop.create_connection(lambda: client, sock=sock)
+        client = cls(make_session(udp.getsockname()[1]), show, reader, dial, tls)
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: client._whispers, sock=udp)
+        try:
+            await client.connect(sock)
+        except LabError:
+            client._whispers.close()
+            raise
         return client
+
+    async def connect(self, sock: socket.socket) -> None:
+        """Begin a connection on a socket that is connected. Raises LabError where TLS refuses."""
+        self._reader = self._new_reader()
+        name, patience = (TLS_NAME, TLS_SECONDS) if self.tls else (None, None)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: self, sock=sock, ssl=self.tls, server_hostname=name, ssl_handshake_timeout=patience
+            )
+        except OSError as error:  # ssl.SSLError is one
+            raise not_the_server(error) from None
 
     def typed(self, line: str) -> None:
         """The person typed a line."""
-        if not self._closing and not self.ended.is_set():
-            self.perform(commands.typed(self.session, line))
+        if self._closing or self.ended.is_set():
+            return
+        effects = commands.typed(self.session, line)
+        if self.transport.is_closing() and any(isinstance(effect, Send) for effect in effects):
+            effects = [notice("There is no connection to the server right now; that was not sent.")]
+        self.perform(effects)
 
     def perform(self, effects: Sequence[ClientEffect]) -> None:
         """Carry out what the session answered."""
@@ -284,15 +403,24 @@ class Client(asyncio.Protocol):
                     self.show(effect)
                 case Datagram(message=message, to=address):
                     self._whispers.send(encode_datagram(message), address)
+                case Later(seconds=seconds, then=then):
+                    asyncio.get_running_loop().call_later(seconds, self._after, then)
                 case Close():
                     self.close()
+
+    def _after(self, then: Callable[[], list[ClientEffect]]) -> None:
+        if not self._closing and not self.ended.is_set():
+            self.perform(then())
 
     def close(self) -> None:
         """Leave: end our direction, so that all we said still arrives, and wait a little for the server's end."""
         if self._closing:
             return
         self._closing = True
-        if self.transport.can_write_eof() and not self.transport.is_closing():
+        if self._connecting and not self._connecting.done():
+            self._connecting.cancel()
+            self._end()
+        elif self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
             asyncio.get_running_loop().call_later(DEFAULT_LIMITS.linger_seconds, self.transport.abort)
         else:
@@ -300,6 +428,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._since = asyncio.get_running_loop().time()
         self.perform(self.session.connected())
 
     def data_received(self, data: bytes) -> None:
@@ -315,8 +444,35 @@ class Client(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._closing:
-            self.show(alarm("The connection to the server ended; start the client again to come back."))
+        if self._closing:
+            self._end()
+            return
+        self.show(notice("The connection ended; connecting again."))
+        self.session.disconnected()
+        if asyncio.get_running_loop().time() - self._since >= STEADY_SECONDS:
+            self._waits = iter(AGAIN_SECONDS)
+        self._connecting = asyncio.create_task(self._connect_again())
+
+    async def _connect_again(self) -> None:
+        """Try until the server answers, or the waits are used up."""
+        for seconds in self._waits:
+            await asyncio.sleep(seconds)
+            try:
+                sock = await self.dial()
+            except LabError:
+                continue
+            try:
+                await self.connect(sock)
+            except LabError as error:  # somebody answered who is not the server
+                self.show(alarm(str(error)))
+                continue
+            return
+        self.show(alarm("The server cannot be reached any more; start the client again to come back."))
+        self._end()
+
+    def _end(self) -> None:
+        """It is over: give the UDP port back."""
+        self._closing = True
         self._whispers.close()
         self.ended.set()
 

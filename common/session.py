@@ -5,8 +5,9 @@ A stage's server and client are plain objects. They are told what happened (`rec
 the effects out; a test just reads them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from common.messages import Message, Refused
@@ -25,7 +26,20 @@ class Send(NamedTuple):
 
 
 class Close(NamedTuple):
-    """End this session's connection, after what was sent before."""
+    """End a session's connection, after what was sent before: this one's, or that of `session`."""
+
+    session: "ServerSession | None" = None
+
+
+class Work(NamedTuple):
+    """Do something slow elsewhere, so that nobody waits for it; then go on with what it returned.
+
+    The runtime calls `slow` in a bounded pool and hands its result to `then`, which returns further effects. Until
+    then nothing more is read from this connection.
+    """
+
+    slow: Callable[[], Any]
+    then: "Callable[[Any], list[ServerEffect]]"
 
 
 class Datagram(NamedTuple):
@@ -33,6 +47,13 @@ class Datagram(NamedTuple):
 
     message: Message
     to: Address
+
+
+class Later(NamedTuple):
+    """After so many seconds, do what `then` says; a client has no clock of its own."""
+
+    seconds: float
+    then: "Callable[[], list[ClientEffect]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +70,25 @@ class Show:
     sender: str = ""
 
 
-ServerEffect: TypeAlias = Send | Close
-ClientEffect: TypeAlias = Send | Close | Datagram | Show
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who sits at a client: what a session is made with.
+
+    password, register: from stage 2 on; a new account is made where `register` is set.
+    folder: where what must outlive a run is kept, such as keys; None where a stage keeps nothing.
+    ca: from stage 4 on; the authority that the person was given, out of band; None for the one beside `folder`.
+    """
+
+    name: str
+    udp_port: int
+    password: str = ""
+    register: bool = False
+    folder: Path | None = None
+    ca: Path | None = None
+
+
+ServerEffect: TypeAlias = Send | Close | Work
+ClientEffect: TypeAlias = Send | Close | Datagram | Later | Show
 
 
 class ServerSession(Protocol):
@@ -76,6 +114,9 @@ class Server(Protocol):
     def session(self, address: str) -> ServerSession:
         """A client connected from this address."""
 
+    def remove(self, name: str) -> list[ServerEffect]:
+        """The operator takes a member's place away."""
+
 
 class ClientSession(Protocol):
     """A member's client: what it sends and what it shows."""
@@ -85,8 +126,15 @@ class ClientSession(Protocol):
     name: str
     udp_port: int
 
+    @property
+    def commands(self) -> "Mapping[str, Callable[[str], list[ClientEffect]]]":
+        """What can be typed beside what every stage has, such as `/verify`."""
+
     def connected(self) -> list[ClientEffect]:
         """The connection stands."""
+
+    def disconnected(self) -> None:
+        """The connection ended, and another will be made: forget what belonged to it."""
 
     def received(self, message: Any) -> list[ClientEffect]:
         """A message arrived from the server."""
@@ -106,7 +154,7 @@ class ClientSession(Protocol):
 
 def refuse(session: ServerSession, code: str, reason: str) -> list[ServerEffect]:
     """Say why, then close."""
-    return [Send(Refused(code=code, reason=reason), [session]), Close()]
+    return [Send(Refused(code=code, reason=reason), [session]), Close(session)]
 
 
 def notice(text: str) -> Show:

@@ -16,13 +16,15 @@ from collections.abc import Awaitable, Callable
 from common.session import Show
 from common.text import printable, wrap
 
-_FORMS = {
+FORMS = {
     "room": "{who}: {text}",
     "direct": "{who} (to you): {text}",
     "whisper": "{who} (whispers): {text}",
     "notice": "* {text}",
     "alarm": "! {text}",
 }
+Rows = Callable[[Show, int], list[str]]
+"""How something becomes rows of a screen; `rows` is the right way."""
 _COLOURS = {"whisper": "36", "direct": "36", "notice": "2", "alarm": "1;31"}
 
 
@@ -32,7 +34,7 @@ def rows(show: Show, columns: int) -> list[str]:
     Every row begins with a name, `* ` (notice), `! ` (alarm) or the continuation mark; since a name is at most
     20 of a-z, 0-9, _ and -, nothing that a peer writes can make one kind look like another.
     """
-    line = _FORMS[show.kind].format(who=printable(show.sender), text=printable(show.text))
+    line = FORMS[show.kind].format(who=printable(show.sender), text=printable(show.text))
     return wrap(line, columns)
 
 
@@ -41,15 +43,15 @@ def typed_row(name: str, line: str, columns: int) -> list[str]:
     return wrap(f"{name}> {printable(line)}", columns)
 
 
-def show_plain(show: Show) -> None:
+def show_plain(show: Show, as_rows: Rows = rows) -> None:
     """To standard output: in rows that fit where it is a terminal, else in one line."""
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    print("\n".join(rows(show, columns)), flush=True)
+    print("\n".join(as_rows(show, columns)), flush=True)
 
 
-def coloured(show: Show, columns: int) -> str:
+def coloured(show: Show, columns: int, as_rows: Rows = rows) -> str:
     """The rows with this kind's colour."""
-    text = "\n".join(rows(show, columns))
+    text = "\n".join(as_rows(show, columns))
     colour = None if os.environ.get("NO_COLOR") else _COLOURS.get(show.kind)
     return f"\033[{colour}m{text}\033[0m" if colour else text
 
@@ -57,6 +59,7 @@ def coloured(show: Show, columns: int) -> str:
 async def converse(
     name: str,
     start: Callable[[Callable[[Show], None]], Awaitable[tuple[Callable[[str], None], asyncio.Event]]],
+    as_rows: Rows = rows,
 ) -> None:
     """Let a person talk until they leave or the server does.
 
@@ -64,14 +67,15 @@ async def converse(
     that says it is over.
     """
     if sys.stdin.isatty() and sys.stdout.isatty():
-        await _with_prompt(name, start)
+        await _with_prompt(name, start, as_rows)
     else:
-        await _piped(start)
+        await _piped(start, as_rows)
 
 
 async def _with_prompt(
     name: str,
     start: Callable[[Callable[[Show], None]], Awaitable[tuple[Callable[[str], None], asyncio.Event]]],
+    as_rows: Rows,
 ) -> None:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.key_binding import KeyBindings
@@ -81,7 +85,7 @@ async def _with_prompt(
     keys.add("c-c")(lambda event: event.app.exit(exception=EOFError()))  # Ctrl-C leaves, like Ctrl-D
     session: PromptSession[str] = PromptSession(key_bindings=keys)
     with patch_stdout(raw=True):
-        typed, ended = await start(lambda show: print(coloured(show, shutil.get_terminal_size().columns)))
+        typed, ended = await start(lambda show: print(coloured(show, shutil.get_terminal_size().columns, as_rows)))
         over = asyncio.ensure_future(ended.wait())
         while not ended.is_set():
             line = asyncio.ensure_future(session.prompt_async(f"{name}> "))
@@ -98,8 +102,9 @@ async def _with_prompt(
 
 async def _piped(
     start: Callable[[Callable[[Show], None]], Awaitable[tuple[Callable[[str], None], asyncio.Event]]],
+    as_rows: Rows,
 ) -> None:
-    typed, ended = await start(show_plain)
+    typed, ended = await start(lambda show: show_plain(show, as_rows))
     loop = asyncio.get_running_loop()
 
     def read() -> None:

@@ -1,8 +1,7 @@
 """The runtime of every first tutorial (`runtime=threads`): a thread a client, and a client that selects.
 
-Read it to see the sockets themselves: socket, bind, listen, accept, connect, select, sendto. The sessions
-are those that the event loop drives. What is wrong here is wrong on purpose: nothing is bounded or timed, and
-a `sendall` to a member who has stopped reading blocks while holding the lock, which freezes the whole room.
+Read it to see socket, bind, listen, accept, connect, select and sendto. Wrong on purpose: nothing is bounded or timed,
+and a `sendall` to a member who has stopped reading blocks while holding the lock, which freezes the whole room.
 """
 
 import contextlib
@@ -15,7 +14,7 @@ from typing import Any
 
 from common import commands
 from common.messages import Refused
-from common.session import Address, ClientEffect, ClientSession, Close, Datagram, Send, Server, Show, alarm
+from common.session import Address, ClientEffect, ClientSession, Close, Datagram, Send, Server, Show, Work, alarm
 from common.wire import LineReader, Reader, WireError, decoder, encode, encode_datagram
 
 
@@ -46,8 +45,7 @@ class ThreadServer:
     """Accepts connections and gives each its own thread."""
 
     def __init__(self, server: Server, reader: Callable[[], Reader] = LineReader) -> None:
-        self.server, self.reader = server, reader
-        self.lock = threading.Lock()  # sessions share the room, so only one thread may be inside at a time
+        self.server, self.reader, self.lock = server, reader, threading.Lock()  # only one thread may be in the room
         self.sockets: dict[Any, socket.socket] = {}
 
     def serve(self, listener: socket.socket) -> None:
@@ -63,15 +61,14 @@ class ThreadServer:
     def attend(self, connection: socket.socket, address: Address) -> None:
         """One client, from connect to disconnect."""
         with self.lock:
-            session = self.server.session(address[0])
-            self.sockets[session] = connection
+            self.sockets[session := self.server.session(address[0])] = connection
         with connection, contextlib.suppress(OSError):  # the client is gone
             try:
                 self.hear(session, connection)
             except WireError as error:
                 connection.sendall(encode(Refused(code=error.code, reason=error.reason)))
         with self.lock:
-            self.perform(session.disconnected())
+            self.perform(session, session.disconnected())
             del self.sockets[session]
 
     def hear(self, session: Any, connection: socket.socket) -> None:
@@ -79,21 +76,25 @@ class ThreadServer:
         reader = self.reader()
         while data := connection.recv(65536):
             for line in reader.feed(data):
-                message = decoder(session.accepts).decode(line)
                 with self.lock:
-                    going = self.perform(session.received(message))
-                if not going:
-                    return
+                    if not self.perform(session, session.received(decoder(session.accepts).decode(line))):
+                        return
         reader.end()
 
-    def perform(self, effects: list[Any]) -> bool:
+    def perform(self, by: Any, effects: list[Any]) -> bool:
         """Carry out what a session answered; False when the connection is to be closed."""
         for effect in effects:
-            if isinstance(effect, Send):
-                for session in effect.to:
-                    with contextlib.suppress(OSError):  # that one is gone; its own thread will notice
-                        self.sockets[session].sendall(encode(effect.message))
-        return not any(isinstance(effect, Close) for effect in effects)
+            match effect:
+                case Send(message=message, to=sessions):
+                    for session in sessions:
+                        with contextlib.suppress(OSError):  # that one is gone; its own thread will notice
+                            self.sockets[session].sendall(encode(message))
+                case Close(session=other) if other and other is not by:
+                    with contextlib.suppress(OSError):
+                        self.sockets[other].shutdown(socket.SHUT_RDWR)
+                case Work(slow=slow, then=then):
+                    return self.perform(by, then(slow()))  # while holding the lock, so all the others wait
+        return not any(isinstance(effect, Close) and effect.session in (None, by) for effect in effects)
 
 
 class SelectClient:
@@ -118,16 +119,15 @@ class SelectClient:
 
     def typed(self, data: bytes) -> bool:
         """The person typed something; no bytes at all are the end of it."""
-        lines = data.decode(errors="surrogateescape").splitlines()
-        return bool(data) and all(self.perform(commands.typed(self.session, line)) for line in lines)
+        lines = data.decode(errors="surrogateescape").splitlines() if data else ["/quit"]
+        return all(self.perform(commands.typed(self.session, line)) for line in lines)
 
     def receive(self) -> bool:
         """Something came from the server: messages, or its end."""
-        data = self.server.recv(65536)
-        if not data:
+        if not (data := self.server.recv(65536)):
             raise ConnectionError("it ended; start the client again to come back.")
-        messages = (decoder(self.session.accepts).decode(line) for line in self.reader.feed(data))
-        return all(self.perform(self.session.received(message)) for message in messages)
+        decode = decoder(self.session.accepts).decode
+        return all(self.perform(self.session.received(decode(line))) for line in self.reader.feed(data))
 
     def hear(self) -> bool:
         """A datagram came, from whomever."""

@@ -6,11 +6,16 @@ comments, and `make audits` writes those anew:
     <!-- evidence: sniffer/room -->    one cell, run again; words after the cell's id are levers (framing=none)
     <!-- fields -->                    every field of every message that the stage declares
     <!-- findings -->                  the findings below, in a table
+    <!-- matrix -->                    in README.md: every cell of every stage, from a run
 
-A run's random parts (canaries, the numbers that attacks make up, ports) and the network's addresses are replaced by
-their names, so that a run on any day and on either network gives the same bytes and a test can compare.
+A run's random parts (canaries, keys, nonces, ciphertexts, passwords, ports, times, the numbers that attacks make up)
+and the network's addresses are replaced by their names, so that a run on any day and on either network gives the same
+bytes and a test can compare.
 """
 
+import base64
+import binascii
+import contextlib
 import json
 import os
 import re
@@ -32,9 +37,10 @@ from common.limits import TEXT_BYTES
 from common.text import NAME_PATTERN, NAME_RULE, printable
 from lab.bench import Bench, Cell
 from lab.capture import Recording
-from lab.referee import CLAIMED, VICTIM
+from lab.referee import CLAIMED, TRIALS_RIGHT, VICTIM
 from lab.report import Report
 from lab.runs import ROOT, write_whole
+from lab.scene import MEMBERS
 from stages import Stage
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ if TYPE_CHECKING:
     from lab.verbs import Options
 
 NOT_BROKEN: Final = 1
+LETTERS: Final = {"broken": "**B**", "held": "H", "not-applicable": "–"}
+README: Final = ROOT / "README.md"
 
 _BLOCK: Final = re.compile(
     r"(?P<open><!-- (?P<kind>[a-z]+)(?:: (?P<about>[^\n]+?))? -->\n)(?P<body>.*?)(?P<close><!-- /(?P=kind) -->)",
@@ -55,8 +63,18 @@ _FINDING: Final = re.compile(
     r"\| (?P<severity>[^|]+) \| (?P<difficulty>[^|]+) \| (?P<weakness>[^|]+) \| (?P<cells>[^|]+) \|$",
     re.MULTILINE,
 )
-_CANARY: Final = re.compile(r"\b[a-z]+-[0-9a-f]{12}\b")
-_NUMBER: Final = re.compile(r"\b\d{2,}\b(?! bytes)")
+_CANARY: Final = re.compile(r"\b(?:[a-z]+-)+[0-9a-f]{12}\b")
+_NUMBER: Final = re.compile(r"(?<!-)\b\d(?:[\d,.]*\d)\b(?! bytes)")
+_TRIALS: Final = re.compile(r"\b\d+ of (\d+) trials were guessed right")
+_KEY: Final = re.compile(
+    r"(?<=\[)b(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?=\])|\b[0-9a-f]{32,}\b|(?<![\w+/])[\w+/]{43}="
+)
+_PORT: Final = re.compile(r'(?<="udp_port":)\d+')
+_COST: Final = re.compile(r"\d(?:[\d,.]*\d)?(?= guesses| s\b| a second)|(?<=allow )[\d,]+")
+_SECOND: Final = frozenset({"read-later-room", "read-later-whisper", "dropped-room", "isolated-room"})
+"""The rules that are about the second thing that Alice says, not the first."""
+_EXCHANGES: Final = frozenset({"mitm", "key_substitution"})
+"""The attacks that stand between two who agree on a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +160,15 @@ def regenerated(text: str, stage: Stage, evidence: Mapping[str, str]) -> str:
 async def run_cited(bench: Bench, stage: Stage, about: str) -> Cell:
     """Run the cell that a block cites: its id, then levers."""
     where, _, levers = about.partition(" ")
-    name, _, goal = where.partition("/")
+    name, _, rest = where.partition("/")
+    goal, _, case = rest.partition("/")
     attack = attacks.find(name)
-    return await bench.cell(stage, Levers.parse(levers), attack, attack.goal(goal))
+    return await bench.cell(stage, Levers.parse(levers, stage.levers), attack, attack.goal(goal), case=case)
 
 
 async def evidence_of(bench: Bench, stage: Stage, text: str) -> tuple[dict[str, str], list[Cell]]:
     """Run every cell that an audit cites, once; the blocks' contents, and the cells. Raises LabError."""
-    await bench.control(stage, Levers())
+    await bench.control(stage, Levers.parse("", stage.levers))
     bodies, cells = {}, []
     for about in cited(text):
         cell = await run_cited(bench, stage, about)
@@ -162,24 +181,50 @@ def evidence_body(bench: Bench, stage: Stage, cell: Cell) -> str:
     """What a run of the cell showed, without anything that another run would show differently."""
     hosts = {host.address: name for name, host in bench.network.hosts.items()}
     rows = [("verdict", f"{cell.verdict}; {'a victim was warned' if cell.told else 'nobody was warned'}")]
-    rows += [("because", cell.reason), ("did", neutral(cell.did, hosts))]
-    rows += [("seen", f"{e.where}: {neutral(e.seen, hosts)}") for e in cell.evidence]
+    did = re.sub(r"\d+(?= bytes)", "‹number›", cell.did) if _TRIALS.search(cell.reason) else cell.did
+    rows += [("because", _reason(cell)), ("did", neutral(_COST.sub("‹number›", did), hosts))]
+    rows += [("seen", f"{e.where}: {neutral(e.seen, hosts)}") for e in cell.evidence if e.seen != cell.reason]
     if cell.id in bench.recordings:
         rows += [("wire", line) for line in wire(hosts, stage, cell, bench.recordings[cell.id])]
     return "\n".join(["```text", *(f"{name:<8} {printable(said)}" for name, said in rows if said), "```"])
 
 
+def _reason(cell: Cell) -> str:
+    """Why, without how many guesses were luck and without what a processor took."""
+    enough = "at least" if cell.verdict == "broken" else "fewer than"
+    reason = _TRIALS.sub(rf"{enough} {TRIALS_RIGHT} of \1 trials were guessed right", cell.reason)
+    return _COST.sub("‹number›", reason)
+
+
 def neutral(value: Any, hosts: Mapping[str, str]) -> Any:
     """A text, or the fields of a message, with names in place of what is random or belongs to one network."""
     if isinstance(value, dict):
-        return {n: "‹port›" if n == "udp_port" else neutral(v, hosts) for n, v in value.items()}
+        return {n: _named(n, v) or neutral(v, hosts) for n, v in value.items()}
     if isinstance(value, list):
         return [neutral(item, hosts) for item in value]
     if not isinstance(value, str):
         return value
+    value = _PORT.sub("‹port›", value)
     for address, name in hosts.items():
         value = re.sub(rf"\b{re.escape(address)}\b", name, value)
-    return _NUMBER.sub("‹number›", _CANARY.sub("‹canary›", value))
+    return _NUMBER.sub("‹number›", _KEY.sub("‹key›", _CANARY.sub("‹canary›", value)))
+
+
+def _named(field: str, value: Any) -> str:
+    """The name of what stands in this field of a message, where that is random; nothing where it is not."""
+    match field:
+        case "udp_port":
+            return "‹port›"
+        case "nonce" if value:
+            return "‹nonce›"
+        case "public_key":
+            return "‹public key›"
+        case "password" if not _CANARY.fullmatch(value):
+            return "‹password›"
+        case "ciphertext":
+            with contextlib.suppress(binascii.Error, ValueError):
+                return f"‹{len(base64.b64decode(value, validate=True))} bytes›"
+    return ""
 
 
 def wire(hosts: Mapping[str, str], stage: Stage, cell: Cell, recording: Recording) -> list[str]:
@@ -193,11 +238,12 @@ def wire(hosts: Mapping[str, str], stage: Stage, cell: Cell, recording: Recordin
     attack = attacks.find(cell.attack)
     listener = Listener(stage.port)
     legs = Legs(hosts, attack)
+    sealed: dict[str, list[str]] = {}
     counts: Counter[str] = Counter()
     for _, frame in recording.frames:
         for heard in listener.hear(frame):
             ends = legs.ends(heard)
-            if ends and _telling(heard, ends, attack, cell):
+            if ends and (_telling(heard, ends, attack, cell) or _sealed(heard, ends, attack, cell, sealed)):
                 said = json.dumps(neutral(heard.fields, hosts), ensure_ascii=False, separators=(",", ":"))
                 said = said.replace('"‹port›"', "‹port›")  # a number, so without quotes
                 counts[f"{ends:<17} {heard.transport}  {said}"] += 1
@@ -212,13 +258,41 @@ def _times(line: str, count: int) -> str:
 
 
 def _telling(heard: "Heard", ends: str, attack: Attack, cell: Cell) -> bool:
+    wins, kind = attack.goal(cell.goal).wins, heard.fields.get("type")
+    if wins == "guessed":  # the words of twenty trials say nothing that the verdict does not
+        return False
+    if kind in ("register", "login") and any(e.seen == heard.fields.get("password") for e in cell.evidence):
+        return True
+    if attack.name == "stolen_password" and kind in ("register", "login"):
+        return ends in (f"{CLAIMED} → server", "eve → server")
     text = heard.fields.get("text", "")
     if any(text and evidence.seen.endswith(text) for evidence in cell.evidence):
         return True
-    if attack.goal(cell.goal).wins in ("altered-room", "inserted-room"):
-        return ends == f"{CLAIMED} → mallory" and heard.fields["type"] == "say"
+    if wins in ("altered-room", "inserted-room") and text:
+        return ends == f"{CLAIMED} → mallory" and kind == "say"
     own = {"outsider": "mallory", "insider": "carol"}.get(attack.position)
-    return ends == f"{own} → server" and heard.fields["type"] != "say"
+    return ends == f"{own} → server" and kind in ("join", "register", "login")
+
+
+def _sealed(heard: "Heard", ends: str, attack: Attack, cell: Cell, seen: dict[str, list[str]]) -> bool:
+    """Where no words can be seen: the exchange of the room key with Bob, where an attack is in it, and that message
+    of Alice's which the goal is about, by which it is among those that took this way."""
+    kind, fields = heard.fields.get("type"), heard.fields
+    wins = attack.goal(cell.goal).wins
+    if wins in ("guessed", "cracked", "read-password") or "text" in fields:
+        return False
+    if kind in ("key-request", "key-grant"):
+        invented = not {fields.get("from"), fields.get("to")} <= set(MEMBERS)
+        return invented or (attack.name in _EXCHANGES and VICTIM in (fields.get("from"), fields.get("to")))
+    if fields.get("from") != CLAIMED or kind != ("whisper" if "whisper" in wins else "say"):
+        return False
+    if attack.name == "stolen_password" and not ends.startswith("eve"):
+        return False
+    order = seen.setdefault(ends, [])
+    if fields["ciphertext"] not in order:
+        order.append(fields["ciphertext"])
+    second = wins in _SECOND or attack.name == "forging_server"
+    return order.index(fields["ciphertext"]) == int(second)
 
 
 class Legs:
@@ -299,12 +373,24 @@ def _words(described: msgspec.inspect.Type) -> str:
             return f"a name: {NAME_RULE}"
         case msgspec.inspect.StrType(pattern=pattern) if pattern:
             return "an IPv4 address, written out"
+        case msgspec.inspect.StrType(min_length=1, max_length=int(most)):
+            return f"1 to {most} characters"
         case msgspec.inspect.StrType(min_length=1):
             return f"words: 1 to {TEXT_BYTES} bytes of UTF-8"
         case msgspec.inspect.StrType():
             return "text"
+        case msgspec.inspect.IntType(ge=low, le=None):
+            return f"a number from {low} on"
         case msgspec.inspect.IntType(ge=low, le=high):
-            return f"{low} to {high}"
+            return f"{low} to {high}" if high != 2**53 - 1 else f"a number from {low} on"
+        case msgspec.inspect.LiteralType(values=values):
+            return " or ".join(json.dumps(value) for value in values)
+        case msgspec.inspect.TupleType(item_types=types):
+            return f"a pair of numbers ({', '.join(_words(t) for t in types)})"
+        case msgspec.inspect.BytesType(min_length=low, max_length=high) if low and low == high:
+            return f"{low} bytes in base64"
+        case msgspec.inspect.BytesType(max_length=high):
+            return f"up to {high} bytes in base64" if high else "bytes in base64"
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.ListType():
@@ -312,6 +398,42 @@ def _words(described: msgspec.inspect.Type) -> str:
         case msgspec.inspect.UnionType(types=types):
             return " or ".join(_words(t) for t in types if not isinstance(t, msgspec.inspect.NoneType))
     raise LabError(f"A field is declared as {described}, for which lab.audits has no words yet.")
+
+
+def matrix_table(verdicts: Mapping[tuple[str, int], str]) -> str:
+    """Every attack's goals, one a row, and a letter for each stage."""
+    every = list(stages.catalogue())
+    rows = [f"| Attack | Position | Goal | {' | '.join(map(str, every))} |", "|---|---|---|" + ":-:|" * len(every)]
+    for attack in attacks.catalogue():
+        for goal in attack.goals:
+            letters = [LETTERS[verdicts[f"{attack.name}/{goal.name}", number]] for number in every]
+            about = f"{attack.position} | {goal.about}"
+            rows.append(f"| `{attack.name}/{goal.name}` | {about} | {' | '.join(letters)} |")
+    return "\n".join(rows)
+
+
+async def verdicts_of(bench: Bench, ran: Mapping[Stage, list[Cell]]) -> dict[tuple[str, int], str]:
+    """The verdict of every cell: of those that were run already, and of all others now. Where a goal is tried in
+    several ways, one that works is enough."""
+    found = {(cell.id, stage.number): cell.verdict for stage, cells in ran.items() for cell in cells if not cell.levers}
+    for stage in stages.catalogue().values():
+        levers = Levers.parse("", stage.levers)
+        for attack in attacks.catalogue():
+            for goal in attack.goals:
+                at = (f"{attack.name}/{goal.name}", stage.number)
+                if at not in found:
+                    tried = [await bench.cell(stage, levers, attack, goal, case=case) for case in goal.cases or [""]]
+                    found[at] = next((c.verdict for c in tried if c.verdict == "broken"), tried[0].verdict)
+    return found
+
+
+def with_matrix(text: str, verdicts: Mapping[tuple[str, int], str]) -> str:
+    """A page with its block of the matrix written anew."""
+
+    def write(match: re.Match[str]) -> str:
+        return f"{match['open']}{matrix_table(verdicts)}\n{match['close']}" if match["kind"] == "matrix" else match[0]
+
+    return _BLOCK.sub(write, text)
 
 
 # Verbs
@@ -363,12 +485,18 @@ async def regenerate(options: "Options") -> int:
                 bodies, ran[stage] = await evidence_of(bench, stage, text)
                 written[stage] = regenerated(text, stage, bodies)
         network = bench.kind
+        verdicts = await verdicts_of(bench, ran)
+    page = README.read_text(encoding="utf-8")
+    matrix = with_matrix(page, verdicts)
     held = [f"{f.id} cites {cell.id}" for s, cells in ran.items() for f, cell in not_broken(texts[s], cells)]
     for stage, text in written.items():
         if not held and text != texts[stage]:
             write_whole(path_of(stage), text)
         said = "not written" if held else "as it was" if text == texts[stage] else "written anew"
         report.line(f"audits/{stage.slug}.md: {len(ran[stage])} cells run, {said}.")
+    if not held and matrix != page:
+        write_whole(README, matrix)
+        report.line("README.md: the matrix was written anew.")
     if held:
         report.line(
             f"These cells were not broken, so their findings are no longer true: {'; '.join(held)}.", "bold yellow"

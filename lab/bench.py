@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +21,18 @@ from common.lan import Lan, LanHost
 from common.levers import Levers
 from lab.capture import Capture, Recording
 from lab.network import Network, running
-from lab.referee import RULES, Evidence, control_faults, warned
+from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
 from lab.scene import PATIENCE, Scene, Watch
 from stages import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The same attack, unchanged, under turned levers."""
+
+    levers: str
+    verdict: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -43,6 +52,12 @@ class Cell:
     capture: str = ""
     did: str = ""
     expected: str = ""
+    ablation: WhatIf | None = None
+    """A held goal, with its defence switched off."""
+    alone: list[WhatIf] = field(default_factory=list)
+    """The same, with each one of several levers turned."""
+    remedy: WhatIf | None = None
+    """A broken goal, under the levers that hold it."""
 
     @property
     def id(self) -> str:
@@ -50,9 +65,9 @@ class Cell:
         return "/".join(part for part in (self.attack, self.goal, self.case) if part)
 
     def to_json(self) -> dict[str, Any]:
-        """As it is written into verdicts.json."""
+        """As it is written into verdicts.json; without the what-ifs that were not run."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return built
+        return {name: value for name, value in built.items() if value or name not in ("ablation", "alone", "remedy")}
 
 
 @contextlib.contextmanager
@@ -83,6 +98,8 @@ class Bench:
         self.network = network
         self.why = why
         self.recordings: dict[str, Recording] = {}
+        self._misled = True
+        self._controlled: set[tuple[int, str]] = set()
         self._capture = Capture(network.mirror())
 
     @classmethod
@@ -101,25 +118,38 @@ class Bench:
         """`lan` or `loopback`."""
         return "lan" if isinstance(self.network, Lan) else "loopback"
 
-    async def control(self, stage: Stage, levers: Levers, watch: Watch = _silent) -> Scene:
+    async def control(
+        self,
+        stage: Stage,
+        levers: Levers,
+        watch: Watch = _silent,
+        judge: Callable[[Scene], list[str]] = control_faults,
+    ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
         scene = self._set(stage, levers, "switch", watch)
+        self._misled = False
         with _crashes():
             await scene.play()
         self.recordings["control"] = self._capture.cut()
-        faults = control_faults(scene)
+        faults = judge(scene)
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
         return scene
 
-    async def cell(self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent) -> Cell:
-        """Run one attack against the scene and judge it."""
-        cell = Cell(attack.name, goal.name, "", stage.number, levers.turned(), "not-applicable", False, goal.absent)
+    async def cell(
+        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent, case: str = ""
+    ) -> Cell:
+        """Run one attack against the scene, in one of the goal's ways where it has several, and judge it."""
+        cell = Cell(attack.name, goal.name, case, stage.number, levers.turned(), "not-applicable", False, goal.absent)
         cell.expected = goal.expected_at(stage.number)
         if cell.expected == "not-applicable":
             return cell
+        if bool(case) != bool(goal.cases):
+            raise LabError(f"{attack.name}/{goal.name} is tried in these ways: {', '.join(goal.cases) or 'only one'}.")
         started = time.perf_counter()
-        scene = self._set(stage, levers, "hub" if attack.position == "tap" else "switch", watch)
+        scene = self._set(stage, levers, "hub" if attack.taps else "switch", watch)
+        self._misled = attack.position == "on-path"
+        scene.case = case
         with _crashes():
             claim = await scene.play(attack, goal)
         recording = self._capture.cut()
@@ -133,11 +163,31 @@ class Bench:
         cell.seconds = round(time.perf_counter() - started, 3)
         return cell
 
+    async def what_ifs(self, cell: Cell, stage: Stage, attack: Attack, goal: Goal) -> None:
+        """Run a cell again: a held one without its defence, and where that is several levers, with each alone; a broken
+        one under its remedy. Each set of levers has a control run of its own."""
+
+        async def again(words: str) -> WhatIf:
+            levers = Levers.parse(words, stage.levers)
+            if (stage.number, words) not in self._controlled:
+                await self.control(stage, levers, judge=victim_faults)
+                self._controlled.add((stage.number, words))
+            run = await self.cell(stage, levers, attack, goal, case=cell.case)
+            return WhatIf(words, run.verdict, run.reason)
+
+        if cell.verdict == "held" and (words := goal.ablation_at(stage.number, cell.case)):
+            cell.ablation = await again(words)
+            settings = words.split()
+            cell.alone = [await again(setting) for setting in settings] if len(settings) > 1 else []
+        elif cell.verdict == "broken" and (words := goal.remedy_at(stage.number)):
+            cell.remedy = await again(words)
+
     def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
         self.network.become(kind)
-        for host in self.network.hosts.values():
-            if isinstance(host, LanHost):
-                host.run("ip", "neigh", "flush", "all")
+        if self._misled:  # whoever is on the path lies to the hosts about each other
+            for host in self.network.hosts.values():
+                if isinstance(host, LanHost):
+                    host.run("ip", "neigh", "flush", "all")
         self._capture.cut()
         return Scene(stage, levers, self.network, watch, PATIENCE)

@@ -5,17 +5,23 @@ There is no referee here, because there is nobody whose screen the bench could r
 
 import asyncio
 import json
+import secrets
+import tempfile
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import attacks
-from attacks import Moment
+from attacks import Loot, Moment, Taken
 from attacks.sniffer import heard_in
 from common.command_line import server_address
 from common.errors import LabError
 from common.hosts import Host, ThisMachine, only_lab_or_loopback
-from common.session import Address
+from common.levers import Levers
+from common.runtime import Client
+from common.session import Address, Person, Show
 from common.text import printable
+from lab.hosting import start_client
 from lab.report import Report, story
 from lab.verbs import Options
 from stages import Stage
@@ -24,18 +30,46 @@ from stages import Stage
 class Target:
     """The foothold of an attack on something run by hand: what the person knows and names."""
 
-    def __init__(self, stage: Stage, target: Address, seconds: float, report: Report) -> None:
+    def __init__(self, stage: Stage, target: Address, folder: Path, seconds: float, report: Report) -> None:
         self.stage = stage
         self.server = target
         self.host: Host = ThisMachine()
+        self._folder = folder
         self._seconds = seconds
         self._report = report
+
+    async def enter(
+        self, name: str, show: Callable[[Show], None], password: str = "", *, register: bool = False
+    ) -> Client:
+        """By hand nobody has an account yet: it is made, with a password that nobody needs to know."""
+        guess = password or secrets.token_urlsafe(12)
+        person = Person(name, 0, guess, register=register or not password, folder=self._folder)
+        return await start_client(self.stage, Levers(known=self.stage.levers), self.host, self.server, person, show)
 
     async def until(self, moment: Moment) -> None:
         """The person decides when: now. For the end, until Ctrl-C or the duration."""
         if moment == "over":
             self._report.line("Ctrl-C ends." if not self._seconds else f"Ends after {self._seconds:g} s.")
             await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=self._seconds or None)
+
+    async def trial(self) -> str:
+        """By hand there is no scene that could make trials."""
+        raise LabError("Only the bench makes trials; run the attack without TARGET=.")
+
+    @property
+    def taken(self) -> Taken:
+        """By hand the server is somebody else's program."""
+        raise LabError("Only the bench hands a server over; run the attack without TARGET=.")
+
+    @property
+    def certificate(self) -> Path:
+        """By hand nobody hands out certificates."""
+        raise LabError("Only the bench hands out certificates; run the attack without TARGET=.")
+
+    @property
+    def loot(self) -> Loot:
+        """By hand nothing was stolen."""
+        raise LabError("Only the bench hands out loot; run the attack without TARGET=.")
 
     def told(self, member: str) -> Address:
         """The member's address is the target that was named."""
@@ -62,7 +96,8 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     chosen = attacks.find(name)
     goal = chosen.goal(options.goal) if options.goal else chosen.goals[0]
     report.paragraph(story(chosen))
-    claim = await chosen.run(Target(stage, address, options.duration, report), goal)
+    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+        claim = await chosen.run(Target(stage, address, Path(folder), options.duration, report), goal)
     report.line("It " + claim.did.rstrip(".") + ".")
     report.line("There is no referee outside the bench: look at the screens of those who were attacked.")
     return 0

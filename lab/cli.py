@@ -214,7 +214,7 @@ def _server(stage: stages.Stage) -> click.Command:
         from common.command_line import serve
 
         given = ["--listen", listen, "--port", str(port), "--max", str(connections), "--levers", levers]
-        serve(stage.server, stage.port, stage.warning, given)
+        serve(f"stages.{stage.package}", given)
 
     return server
 
@@ -223,19 +223,36 @@ def _client(stage: stages.Stage) -> click.Command:
     @click.command("client", help=STAGE_VERBS["client"])
     @click.option("--name", default="", help="Who you are.")
     @click.option("--server", default="", metavar="HOST[:PORT]", help="Where the server is; this machine otherwise.")
+    @click.option("--register", is_flag=True, help="Make an account.")
+    @click.option("--password-file", default="", metavar="FILE", help="Read the password from its first line.")
+    @click.option("--password-fd", metavar="N", help="Read the password from this file descriptor.")
+    @click.option("--ca", default="", metavar="FILE", help="The certificate of the authority to trust.")
     @click.option("--levers", default="", metavar="A=B …")
     @click.option("--network", hidden=True, help="By hand it is this machine's own network.")
-    def client(name: str, server: str, levers: str, network: str) -> None:
+    def client(
+        name: str,
+        server: str,
+        register: bool,
+        password_file: str,
+        password_fd: str | None,
+        ca: str,
+        levers: str,
+        network: str,
+    ) -> None:
         from common.command_line import chat
 
         if not name:
             raise Sentence(f"Say who you are: make stage-{stage.number} client NAME=alice")
-        chat(
-            stage.client,
-            stage.port,
-            stage.warning,
-            [f"--name={name}", "--server", server or "127.0.0.1", "--levers", levers],
-        )
+        if (register or password_file or password_fd) and not stage.wants_password:
+            raise Sentence(f"Stage {stage.number} knows no passwords; leave out REGISTER= and PASSWORD_FILE=.")
+        if ca and not stage.wants_authority:
+            raise Sentence(f"Stage {stage.number} knows no certificates; leave out CA=.")
+        given = [f"--name={name}", "--server", server or "127.0.0.1", "--levers", levers]
+        given += ["--register"] * register
+        given += ["--password-file", password_file] if password_file else []
+        given += ["--password-fd", password_fd] if password_fd else []
+        given += ["--ca", ca] if ca else []
+        chat(f"stages.{stage.package}", given)
 
     return client
 
@@ -277,6 +294,7 @@ def lab() -> None:
 
 
 @lab.command(help="Every attack against every stage.")
+@click.option("--ablations", is_flag=True, help="Run held cells without their defence too, and broken ones repaired.")
 @on_the_bench
 def matrix(**given: Any) -> None:
     from lab import verbs
@@ -290,6 +308,18 @@ def audits(**given: Any) -> None:
     from lab.audits import regenerate
 
     _bench(lambda: regenerate(_options(**given)))
+
+
+@lab.command("diff", help="What a stage changes, as a diff: the lesson.")
+@click.option("--from", "before", type=int, help="The stage before; the next lower one otherwise.")
+@click.option("--to", "after", type=int, default=0, help="The stage.")
+@click.option("--json", is_flag=True, help="Print one JSON object instead of a diff.")
+def diff(before: int | None, after: int, json: bool) -> None:
+    from lab.diff import show
+
+    if not after:
+        raise Sentence("Say which stage: make diff TO=3, or make diff FROM=2 TO=3")
+    show(before, after, as_json=json)
 
 
 @lab.command(help="What this machine can do: which network, why not the other, and the ways round.")

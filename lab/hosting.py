@@ -4,43 +4,68 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from common import threads
 from common.command_line import reader_for
 from common.hosts import DOMAIN, Host
 from common.levers import Levers
 from common.runtime import Client, ServerRuntime
-from common.session import Address, Show
+from common.session import Address, ClientSession, Person, Server, ServerEffect, Show
 from stages import Stage
 
 
+def _in_turn(threaded: threads.ThreadServer, session: Any, effects: list[ServerEffect]) -> None:
+    """What somebody wants who is in no session's thread waits for its turn, as every client does."""
+    with threaded.lock:
+        threaded.perform(session, effects)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs: where clients find it, and how to make it do something of the operator's own."""
+
+    address: Address
+    perform: Callable[[Any, list[ServerEffect]], Any]
+
+
 @contextlib.asynccontextmanager
-async def running_server(stage: Stage, levers: Levers, host: Host) -> AsyncIterator[Address]:
-    """The stage's server on this host; gives the name and port by which clients find it."""
+async def running_server(
+    stage: Stage, levers: Levers, host: Host, server: Server, folder: Path
+) -> AsyncIterator[Running]:
+    """A stage's server on this host, until the block ends."""
     listener = await host.listen(stage.port)
     address = (f"{host.name}.{DOMAIN}", listener.getsockname()[1])
     if levers["runtime"] == "threads":
         listener.setblocking(True)
-        serving = asyncio.create_task(
-            asyncio.to_thread(threads.ThreadServer(stage.server(), reader_for(levers)).serve, listener)
-        )
+        if tls := stage.server_tls(levers, folder):
+            listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        threaded = threads.ThreadServer(server, reader_for(levers))
+        serving = asyncio.create_task(asyncio.to_thread(threaded.serve, listener))
         try:
-            yield address
+            yield Running(address, lambda session, effects: _in_turn(threaded, session, effects))
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             await serving
             listener.close()
         return
-    runtime = ServerRuntime(stage.server(), reader=reader_for(levers))
-    await runtime.start(listener)
+    runtime = ServerRuntime(server, reader=reader_for(levers))
+    await runtime.start(listener, stage.server_tls(levers, folder))
     try:
-        yield address
+        yield Running(address, lambda session, effects: runtime.perform(runtime.connections.get(session), effects))
     finally:
         await runtime.stop()
 
 
-async def join_member(
-    stage: Stage, levers: Levers, host: Host, name: str, server: Address, show: Callable[[Show], None]
+async def start_client(
+    stage: Stage, levers: Levers, host: Host, server: Address, person: Person, show: Callable[[Show], None]
 ) -> Client:
-    """A member's client on this host, connected."""
-    return await Client.start(host, server, lambda udp_port: stage.client(name, udp_port), show, reader_for(levers))
+    """A client of this stage on this host, connected; the person's UDP port is the one it is given."""
+
+    def session(udp_port: int) -> ClientSession:
+        return stage.client(levers, replace(person, udp_port=udp_port))
+
+    tls = stage.client_tls(levers, person)
+    return await stage.client_program(levers).start(host, server, session, show, reader_for(levers), tls)

@@ -5,17 +5,20 @@ goals of reading, whether a fresh secret that the attack was never shown is amon
 What an attack says it did is never evidence.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from attacks import Claim
+from attacks import CPU_SECONDS, TRIALS, Claim
 from common.session import Show
 from common.terminal import rows
 from lab.capture import Recording
-from lab.scene import Scene
+from lab.scene import MEMBERS, Scene
+from lab.screens import Screen
+from lab.weak_password import rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ Rule = Callable[[Scene, Claim, Recording], Finding]
 
 VICTIM: Final = "bob"
 CLAIMED: Final = "alice"
+TRIALS_RIGHT: Final = 18
+"""Of the TRIALS; with a coin of one's own that happens once in 5,000 times."""
+MISSING: Final = re.compile(r"\bmissing\b|\bnot delivered\b")
+"""A notice with these words says that something did not arrive."""
 
 
 def _read(kind: str) -> Rule:
@@ -49,11 +56,24 @@ def _read(kind: str) -> Rule:
         canary = scene.canaries[kind]
         found = next((text for text in claim.read if canary in text), None)
         if found is None:
-            return Finding(False, f"nothing the attacker read has the secret of the {kind} message in it")
+            unsent = _unsent(scene, canary)
+            reason = f"nothing the attacker read has the secret of the {kind} message in it"
+            return Finding(False, f"{reason}; it was typed, and reported unsent" if unsent else reason, unsent)
         evidence = Evidence("attacker", found, recording.numbers_of(canary))
         return Finding(True, f"the attacker read the secret of the {kind} message", [evidence])
 
     return rule
+
+
+def _unsent(scene: Scene, text: str) -> list[Evidence]:
+    """Where somebody typed this, and their screen tells that something of theirs was not sent."""
+    typed = {spoken.who for spoken in scene.spoken if text in spoken.text}
+    alarms = [(screen, alarm) for screen in scene.screens.values() for alarm in screen.of("alarm")]
+    return [
+        Evidence(f"{screen.name}'s screen", f"! {alarm}", [])
+        for screen, alarm in alarms
+        if screen.name in typed and alarm.startswith("Not sent to ")
+    ]
 
 
 def _differences(scene: Scene, kind: str) -> tuple[Counter[str], Counter[str]]:
@@ -66,10 +86,6 @@ def _differences(scene: Scene, kind: str) -> tuple[Counter[str], Counter[str]]:
 def _on_screen(text: str, kind: str, recording: Recording) -> Evidence:
     row = "".join(rows(Show(kind, text, sender=CLAIMED), sys.maxsize))
     return Evidence(f"{VICTIM}'s screen", row, recording.numbers_of(text))
-
-
-def _typed(text: str, recording: Recording) -> Evidence:
-    return Evidence(f"{CLAIMED}'s screen", f"{CLAIMED}> {text}", recording.numbers_of(text))
 
 
 def _forged(kind: str) -> Rule:
@@ -86,15 +102,30 @@ def _forged(kind: str) -> Rule:
     return rule
 
 
-def _altered(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+def _altered(kind: str) -> Rule:
     """Bob's screen shows other words in place of Alice's."""
-    shown, typed = _differences(scene, "room")
-    forged = [text for text in shown if text not in typed]
-    missing = [text for text in typed if text not in shown]
-    if not (forged and missing):
-        return Finding(False, "Bob's screen shows Alice's words as she typed them")
-    seen = [*(_typed(t, recording) for t in missing[:1]), *(_on_screen(t, "room", recording) for t in forged)]
-    return Finding(True, "Bob's screen shows other words than Alice typed", seen)
+
+    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+        shown, typed = _differences(scene, kind)
+        forged = [text for text in shown if text not in typed]
+        missing = [text for text in typed if text not in shown]
+        if not (forged and missing):
+            return Finding(False, "Bob's screen shows Alice's words as she typed them")
+        seen = [*_typed(missing[:1], recording), *(_on_screen(text, kind, recording) for text in forged)]
+        return Finding(True, "Bob's screen shows other words than Alice typed", seen)
+
+    return rule
+
+
+def _either(*rules: Rule) -> Rule:
+    """At least one of these was reached; the first that was is the reason."""
+
+    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+        findings = [judge(scene, claim, recording) for judge in rules]
+        reached = next((finding for finding in findings if finding.reached), None)
+        return reached or Finding(False, ", and ".join(finding.reason for finding in findings))
+
+    return rule
 
 
 def _inserted(scene: Scene, claim: Claim, recording: Recording) -> Finding:
@@ -127,17 +158,87 @@ def _missed(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     missing = [text for text in typed if not shown[text]]
     if not missing:
         return Finding(False, "Bob's screen shows all that Alice typed")
-    seen = [_typed(text, recording) for text in missing]
-    return Finding(True, "Bob's screen never shows what Alice typed", seen)
+    return Finding(True, "Bob's screen never shows what Alice typed", _typed(missing, recording))
+
+
+def _tells(screen: Screen) -> list[str]:
+    """What on this screen tells a person that something is wrong: every alarm, and a notice of something missing."""
+    missing = [text for text in screen.of("notice") if MISSING.search(text)]
+    return [f"{screen.name}: {text}" for text in (*screen.of("alarm"), *missing)]
+
+
+def _dropped(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Bob lacks something of Alice's, has something later, and his screen tells nothing of it."""
+    shown, _ = _differences(scene, "room")
+    typed = [s.text for s in scene.spoken if (s.who, s.kind) == (CLAIMED, "room")]
+    arrived = [i for i, text in enumerate(typed) if shown[text]]
+    dropped = [text for text in typed[: max(arrived, default=0)] if not shown[text]]
+    if not dropped:
+        return Finding(False, "Bob's screen shows all of Alice's words, up to the last that he has")
+    if told := _tells(scene.screens[VICTIM]):
+        return Finding(False, f"a message is missing, and Bob is told ({told[0]})")
+    return Finding(
+        True, "Bob lacks what Alice typed, has later words of hers, and was not told", _typed(dropped, recording)
+    )
+
+
+def _isolated(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """From some moment on Bob has nothing of Alice's, and nobody's screen tells anything of it."""
+    shown, _ = _differences(scene, "room")
+    typed = [s.text for s in scene.spoken if (s.who, s.kind) == (CLAIMED, "room")]
+    withheld = typed[max((i + 1 for i, text in enumerate(typed) if shown[text]), default=0) :]
+    if not withheld:
+        return Finding(False, "Bob's screen shows the last that Alice typed")
+    if told := warned(scene):
+        return Finding(False, f"messages are missing, and somebody is told ({told[0]})")
+    return Finding(True, "Bob has none of Alice's later words, and nobody was told", _typed(withheld, recording))
+
+
+def _typed(texts: list[str], recording: Recording) -> list[Evidence]:
+    return [Evidence(f"{CLAIMED}'s screen", f"{CLAIMED}> {text}", recording.numbers_of(text)) for text in texts]
+
+
+def _guessed(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Enough of exactly so many trials were guessed right."""
+    if len(scene.coins) != TRIALS or len(claim.guesses) != TRIALS:
+        return Finding(False, f"{len(scene.coins)} trials with {len(claim.guesses)} guesses, and {TRIALS} are judged")
+    right = sum(coin == guess for coin, guess in zip(scene.coins, claim.guesses, strict=True))
+    frames = recording.numbers_of(scene.spoken[-1].text) if right >= TRIALS_RIGHT and scene.spoken else []
+    seen = Evidence("attacker", f"{right / TRIALS:.0%} of the trials were guessed right", frames)
+    if right < TRIALS_RIGHT:
+        return Finding(False, f"fewer than {TRIALS_RIGHT} of {TRIALS} trials were guessed right", [seen])
+    return Finding(True, f"at least {TRIALS_RIGHT} of {TRIALS} trials were guessed right", [seen])
+
+
+def _cracked(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Bob's password is named, with no more than one guess for each account, and it cost no more than it may."""
+    if len(claim.read) > len(MEMBERS):
+        return Finding(False, f"{len(claim.read)} passwords are claimed for {len(MEMBERS)} accounts")
+    password = scene.canaries["weak-password"]
+    if f"{VICTIM}: {password}" not in claim.read:
+        return Finding(False, f"the attacker does not know Bob's password after {CPU_SECONDS:g} s of a processor")
+    if scene.cpu_seconds > CPU_SECONDS:
+        return Finding(False, f"Bob's password was found, but not within {CPU_SECONDS:g} s of a processor")
+    seen = Evidence("attacker", f"Bob's password, number {rank(password)} of the most common ones", [])
+    return Finding(True, f"the attacker found Bob's password within {CPU_SECONDS:g} s of a processor", [seen])
 
 
 RULES: Final[dict[str, Rule]] = {
+    "guessed": _guessed,
+    "cracked": _cracked,
+    "read-password": _read("password"),
     "read-room": _read("room"),
+    "read-later-room": _read("later-room"),
     "read-whisper": _read("whisper"),
+    "read-later-whisper": _read("later-whisper"),
     "forged-room": _forged("room"),
     "forged-whisper": _forged("whisper"),
+    "taken-for-server": _either(_read("password"), _altered("room")),
     "missed-room": _missed,
-    "altered-room": _altered,
+    "dropped-room": _dropped,
+    "isolated-room": _isolated,
+    "altered-room": _altered("room"),
+    "read-or-altered-whisper": _either(_read("whisper"), _altered("whisper")),
     "inserted-room": _inserted,
     "replayed-room": _replayed("room"),
     "replayed-whisper": _replayed("whisper"),
@@ -145,14 +246,20 @@ RULES: Final[dict[str, Rule]] = {
 
 
 def warned(scene: Scene) -> list[str]:
-    """The alarms that stand on the members' screens."""
-    return [f"{screen.name}: {text}" for screen in scene.screens.values() for text in screen.of("alarm")]
+    """What stands on the members' screens of alarms, and of notices that something is missing."""
+    return [told for screen in scene.screens.values() for told in _tells(screen)]
 
 
 def control_faults(scene: Scene) -> list[str]:
     """What is wrong with a scene in which nobody attacked; empty when all arrived, once, and nobody was alarmed."""
     faults = [f"{s.who}'s message did not arrive: {s.text}" for s in scene.unheard]
-    faults += [f"an alarm: {alarm}" for alarm in warned(scene)]
+    return [*faults, *(f"an alarm: {alarm}" for alarm in warned(scene)), *victim_faults(scene)]
+
+
+def victim_faults(scene: Scene) -> list[str]:
+    """What of Alice's did not come to Bob as she typed it: what every attack is judged by, also under turned levers, by
+    which others may miss something (framing=none, where the room gets one message for each member)."""
+    faults = []
     for kind in ("room", "whisper"):
         shown, typed = _differences(scene, kind)
         if shown != typed:

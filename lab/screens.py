@@ -13,7 +13,7 @@ from typing import Final, Literal
 import pyte
 
 from common.session import Show
-from common.terminal import rows, typed_row
+from common.terminal import Rows, rows, typed_row
 from common.text import CONTINUATION
 
 COLUMNS: Final = 80
@@ -44,8 +44,9 @@ class Line:
 class Screen:
     """One person's terminal."""
 
-    def __init__(self, name: str, watch: Callable[[str, str], None] | None = None) -> None:
+    def __init__(self, name: str, watch: Callable[[str, str], None] | None = None, as_rows: Rows = rows) -> None:
         self.name = name
+        self._as_rows = as_rows
         self.shown: list[Show] = []
         self._printed = 0
         self._lowest = 0
@@ -57,7 +58,7 @@ class Screen:
     def show(self, show: Show) -> None:
         """The client shows something."""
         self.shown.append(show)
-        self._print(rows(show, COLUMNS))
+        self._print(self._as_rows(show, COLUMNS))
         self._changed.set()
 
     def typed(self, line: str) -> None:

@@ -13,6 +13,7 @@ from common.errors import LabError
 from common.levers import Levers
 from lab import runs
 from lab.bench import Bench, Cell
+from lab.matrix import run, unproven
 from lab.report import Report, story
 from stages import Stage
 
@@ -32,24 +33,30 @@ class Options:
     duration: float = 0.0
     verbose: bool = False
     expect: bool = False
+    ablations: bool = False
 
 
-def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal]]:
-    """The goals to try: of all attacks, or of those named; all goals, or the one named. Raises LabError."""
+def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
+    """The goals to try, each in every case: of all attacks, or of those named; all goals, or the one named.
+
+    Raises LabError.
+    """
     if names:
         named = [attacks.find(name) for name in names]
-        return [(a, g) for a in named for g in ([a.goal(goal)] if goal else a.goals)]
-    every = [(a, g) for a in attacks.catalogue() for g in a.goals]
-    chosen = [(a, g) for a, g in every if goal in ("", g.name)]
-    if not chosen:
-        raise LabError(f"No attack has a goal {goal}; there are: {', '.join(dict.fromkeys(g.name for _, g in every))}.")
-    return chosen
+        wanted = [(a, g) for a in named for g in ([a.goal(goal)] if goal else a.goals)]
+    else:
+        every = [(a, g) for a in attacks.catalogue() for g in a.goals]
+        wanted = [(a, g) for a, g in every if goal in ("", g.name)]
+        if not wanted:
+            there = ", ".join(dict.fromkeys(g.name for _, g in every))
+            raise LabError(f"No attack has a goal {goal}; there are: {there}.")
+    return [(a, g, case) for a, g in wanted for case in g.cases or ("",)]
 
 
 async def demo(stage: Stage, options: Options) -> int:
     """The narrated scene, then every attack, then where to go next."""
     report = Report(verbose=False, quiet=options.json)
-    levers = Levers.parse(options.levers)
+    levers = Levers.parse(options.levers, stage.levers)
     async with Bench.open(options.network) as bench:
         report.line(f"Stage {stage.number}: {stage.title}", "bold")
         _say_network(report, bench)
@@ -59,16 +66,16 @@ async def demo(stage: Stage, options: Options) -> int:
         report.line("Each verdict below comes from a scene of its own, with fresh secrets.")
         pairs = selected([], options.goal)
         cells: list[Cell] = []
-        for attack in dict.fromkeys(attack for attack, _ in pairs):
+        for attack in dict.fromkeys(attack for attack, _, _ in pairs):
             report.heading(f"{attack.name} ({attack.position})")
             report.paragraph(story(attack))
             report.line()
-            for goal in (g for a, g in pairs if a is attack):
+            for goal, case in ((g, case) for a, g, case in pairs if a is attack):
                 watch = report.note
                 if not cells:  # the first scene is shown as it happens
                     report.headings_of_columns()
                     watch = report.side_by_side
-                cells.append(await bench.cell(stage, levers, attack, goal, watch))
+                cells.append(await bench.cell(stage, levers, attack, goal, watch, case))
                 if watch == report.side_by_side:
                     report.line()
                 report.verdict(cells[-1], goal)
@@ -84,7 +91,7 @@ async def demo(stage: Stage, options: Options) -> int:
 async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     """Run attacks against one stage, `count` times each or until `duration` is over, and judge them."""
     report = Report(verbose=options.verbose, quiet=options.json)
-    levers = Levers.parse(options.levers)
+    levers = Levers.parse(options.levers, stage.levers)
     pairs = selected(names, options.goal)
     if options.write:
         _check_target(Path(options.write), pairs)
@@ -94,12 +101,12 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
         _say_network(report, bench)
         await bench.control(stage, levers, report.note)
         for turn in range(options.count):
-            for chosen, goal in pairs:
+            for chosen, goal, case in pairs:
                 if cells and asyncio.get_running_loop().time() > deadline:
                     break
-                if turn == 0 and goal is pairs[0][1] and len(names) == 1:
+                if turn == 0 and (chosen, goal, case) == pairs[0] and len(names) == 1:
                     report.paragraph(story(chosen))
-                cells.append(await bench.cell(stage, levers, chosen, goal, report.note))
+                cells.append(await bench.cell(stage, levers, chosen, goal, report.note, case))
                 report.verdict(cells[-1], goal)
         folder = runs.save(
             bench, f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}", cells, report.transcript
@@ -117,7 +124,6 @@ async def matrix(options: Options) -> int:
     from rich.progress import Progress
 
     report = Report(quiet=options.json)
-    levers = Levers.parse(options.levers)
     pairs = selected([], "")
     every = list(stages.catalogue().values())
     cells: list[Cell] = []
@@ -125,16 +131,17 @@ async def matrix(options: Options) -> int:
         _say_network(report, bench)
         with Progress(console=report.console, transient=True, disable=not report.on_terminal) as progress:
             task = progress.add_task("running", total=len(every) * len(pairs))
-            for stage in every:
-                await bench.control(stage, levers)
-                for chosen, goal in pairs:
-                    progress.update(task, description=f"stage {stage.number} {chosen.name}/{goal.name}")
-                    cells.append(await bench.cell(stage, levers, chosen, goal))
-                    progress.advance(task)
-        report.table(cells, {f"{a.name}/{g.name}": g for a, g in pairs}, every)
+            running = run(bench, every, pairs, levers=options.levers, ablations=options.ablations)
+            async for cell in running:
+                cells.append(cell)
+                progress.update(task, description=f"stage {cell.stage} {cell.id}", advance=1)
+        report.table(cells, {"/".join(filter(None, (a.name, g.name, case))): g for a, g, case in pairs}, every)
+        faults = [fault for cell in cells for fault in unproven(cell)] if options.ablations else []
+        for fault in faults:
+            report.line(f"Not shown: {fault}.", "bold yellow")
         if options.json:
             print(json.dumps(runs.verdicts(bench, cells, None), indent=2))
-    return _as_expected(cells, report)
+    return _as_expected(cells, report) or (UNEXPECTED if faults else 0)
 
 
 def _say_network(report: Report, bench: Bench) -> None:
@@ -169,7 +176,7 @@ def _where_next(report: Report, stage: Stage, folder: Path) -> None:
     report.line(f"One attack, closely: make stage-{n} sniffer ARGS=-v")
 
 
-def _check_target(path: Path, pairs: Sequence[tuple[Attack, Goal]]) -> None:
+def _check_target(path: Path, pairs: Sequence[tuple[Attack, Goal, str]]) -> None:
     """Before anything is run: can the capture be written there? Raises LabError."""
     if len(pairs) > 1:
         raise LabError("--write takes one goal; choose it with --goal.")

@@ -1,21 +1,27 @@
 """The stages, found by walking this folder: `stages.find(1)`, `stages.numbers()`.
 
-A stage is a package called `stage<N>_<name>` with the modules `server` (class `Server`) and `client` (class
-`ClientSession`). Nothing is imported before it is asked for.
+A stage is a package called `stage<N>_<name>` with the modules `server` (class `Server`), `client` (class
+`ClientSession`) and `compose`, which puts them together as the levers ask. Nothing is imported before it is asked for.
 """
+
+from __future__ import annotations
 
 import importlib
 import pkgutil
 import re
+import ssl
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from common.errors import LabError
+from common.levers import Lever, Levers
 
 if TYPE_CHECKING:
     from common.messages import Message
+    from common.runtime import Client
+    from common.session import ClientSession, Person, Server
 
 
 @dataclass(frozen=True)
@@ -40,21 +46,62 @@ class Stage:
         """The first sentence of the package's docstring."""
         return (importlib.import_module(f"stages.{self.package}").__doc__ or "").strip().splitlines()[0]
 
-    @property
-    def server(self) -> Any:
-        """The class `Server` of this stage."""
-        return importlib.import_module(f"stages.{self.package}.server").Server
+    def _module(self, name: str) -> Any:
+        return importlib.import_module(f"stages.{self.package}.{name}")
 
     @property
-    def client(self) -> Any:
-        """The class `ClientSession` of this stage."""
-        return importlib.import_module(f"stages.{self.package}.client").ClientSession
+    def levers(self) -> tuple[Lever, ...]:
+        """The levers that it has."""
+        known: tuple[Lever, ...] = self._module("compose").LEVERS
+        return known
 
     @property
-    def messages(self) -> "dict[str, type[Message]]":
+    def wants_password(self) -> bool:
+        """Is a client of this stage made with a password?"""
+        return bool(self._module("compose").WANTS_PASSWORD)
+
+    @property
+    def wants_authority(self) -> bool:
+        """Does a client of this stage trust a certification authority?"""
+        return hasattr(self._module("compose"), "client_tls")
+
+    def server(self, levers: Levers, folder: Path) -> Server:
+        """A server as the levers ask for, which keeps what it must keep in this folder."""
+        made: Server = self._module("compose").server(levers, folder)
+        return made
+
+    def client(self, levers: Levers, person: Person) -> ClientSession:
+        """A client session as the levers ask for."""
+        made: ClientSession = self._module("compose").client(levers, person)
+        return made
+
+    def server_tls(self, levers: Levers, folder: Path) -> ssl.SSLContext | None:
+        """What its server speaks under the protocol; None for plain TCP."""
+        make = getattr(self._module("compose"), "server_tls", None)
+        made: ssl.SSLContext | None = make(levers, folder) if make else None
+        return made
+
+    def client_tls(self, levers: Levers, person: Person) -> ssl.SSLContext | None:
+        """What its clients speak under the protocol; None for plain TCP."""
+        make = getattr(self._module("compose"), "client_tls", None)
+        made: ssl.SSLContext | None = make(levers, person) if make else None
+        return made
+
+    def client_program(self, levers: Levers) -> type[Client]:
+        """What makes the connections of its clients."""
+        make = getattr(self._module("compose"), "client_program", None)
+        if make is None:
+            from common import runtime
+
+            return runtime.Client
+        made: type[Client] = make(levers)
+        return made
+
+    @property
+    def messages(self) -> dict[str, type[Message]]:
         """Every message of this stage's protocol by its `type`, as its sessions declare what they accept."""
-        server = importlib.import_module(f"stages.{self.package}.server").ServerSession
-        accepted = (server.accepts, self.client.accepts, self.client.whispers)
+        server, client = self._module("server").ServerSession, self._module("client").ClientSession
+        accepted = (server.accepts, client.accepts, client.whispers)
         kinds = [kind for union in accepted for kind in (get_args(union) or (union,))]
         return {str(kind.__struct_config__.tag): kind for kind in kinds}
 
@@ -62,6 +109,11 @@ class Stage:
     def warning(self) -> str:
         """What whoever runs it beyond loopback is told; empty for a stage that deserves trust."""
         return str(importlib.import_module(f"stages.{self.package}").WARNING)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The files that differ from the stage before, as the stage itself says: the lever's own first."""
+        return tuple(importlib.import_module(f"stages.{self.package}").CHANGES)
 
     @property
     def port(self) -> int:

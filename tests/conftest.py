@@ -3,17 +3,19 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pytest
 from hypothesis import settings
 
 from common.lan import Lan, LanUnavailable
 from common.loopback import Loopback
+from tests.programs import Program
 
 NO_SKIP = bool(os.environ.get("CI") or os.environ.get("LAB_NO_SKIP"))
 TOOLS = {
     "nc": "netcat-openbsd",
+    "setsid": "util-linux",
     "tmux": "tmux",
     "tshark": "tshark",
     "unshare": "util-linux",
@@ -38,6 +40,14 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What programs run by hand keep is kept with the tests' files, and not in the person's own data folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture
 def needs() -> Callable[[str], str]:
     """`needs("nc")`: the path of a tool, or the test is skipped with the package that has it."""
@@ -49,6 +59,22 @@ def needs() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Program]]:
+    """`start(*command)`; whatever still runs after the test is ended."""
+    programs: list[Program] = []
+
+    def starting(*command: str, pass_fds: Sequence[int] = ()) -> Program:
+        programs.append(Program(*command, pass_fds=pass_fds))
+        return programs[-1]
+
+    yield starting
+    for program in programs:
+        with program.process as process:
+            if process.poll() is None:
+                process.kill()
 
 
 @pytest.fixture

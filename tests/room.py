@@ -11,11 +11,16 @@ from common.hosts import ThisMachine
 from common.limits import Limits
 from common.runtime import Client, ServerRuntime
 from common.session import Address, Show
+from common.session import ClientSession as AnyClientSession
+from common.session import Server as AnyServer
 from common.wire import LineReader, Reader
 from stages.stage1_plaintext.client import ClientSession
 from stages.stage1_plaintext.server import Server
 
 T = TypeVar("T")
+
+MakeSession = Callable[[str, int], AnyClientSession]
+"""What makes a client's session out of a name and a UDP port."""
 
 SECONDS = 10.0
 """No test of a room may take longer, however slow the machine is."""
@@ -134,6 +139,16 @@ def joining(name: str, udp_port: int = 9) -> dict[str, Any]:
     return {"type": "join", "name": name, "udp_port": udp_port}
 
 
+def registering(name: str, password: str = "sesame", udp_port: int = 9) -> dict[str, Any]:
+    """The message that makes an account."""
+    return {"type": "register", "name": name, "password": password, "udp_port": udp_port}
+
+
+def logging_in(name: str, password: str = "sesame", udp_port: int = 9) -> dict[str, Any]:
+    """The message that comes back to an account."""
+    return {"type": "login", "name": name, "password": password, "udp_port": udp_port}
+
+
 def saying(sender: str, text: str, **more: str) -> dict[str, Any]:
     """The message that speaks."""
     return {"type": "say", "from": sender, "text": text, **more}
@@ -142,19 +157,29 @@ def saying(sender: str, text: str, **more: str) -> dict[str, Any]:
 class House:
     """A running server, and whoever came."""
 
-    def __init__(self, runtime: ServerRuntime, address: Address, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, runtime: ServerRuntime, address: Address, stack: contextlib.AsyncExitStack, session: MakeSession
+    ) -> None:
         self.runtime = runtime
         self.address = address
         self._stack = stack
+        self._session = session
 
     async def member(self, name: str, reader: Callable[[], Reader] = LineReader) -> Member:
         """Somebody with the real client joins; everything that this makes them see has been seen."""
-        member = Member()
+        member = await self.visitor(name, reader)
+        assert (await member.next()).text.startswith("here: ")
+        return member
+
+    async def visitor(
+        self, name: str, reader: Callable[[], Reader] = LineReader, session: MakeSession | None = None
+    ) -> Member:
+        """Somebody with the real client connects, and may be let in or not."""
+        member, make = Member(), session or self._session
         member.client = await Client.start(
-            ThisMachine(), self.address, lambda port: ClientSession(name, port), member.show, reader
+            ThisMachine(), self.address, lambda port: make(name, port), member.show, reader
         )
         self._stack.push_async_callback(leave, member)
-        assert (await member.next()).text.startswith("here: ")
         return member
 
     async def peer(self, name: str = "", *, receive_buffer: int = 0) -> Peer:
@@ -179,16 +204,25 @@ async def leave(member: Member) -> None:
 
 
 @contextlib.asynccontextmanager
-async def room(limits: Limits | None = None, *, send_buffer: int = 0) -> AsyncIterator[House]:
-    """A server of stage 1 on a free port of this machine; `send_buffer` shrinks what the kernel holds for a member."""
+async def room(
+    limits: Limits | None = None,
+    *,
+    send_buffer: int = 0,
+    server: AnyServer | None = None,
+    session: MakeSession = ClientSession,
+) -> AsyncIterator[House]:
+    """A server on a free port of this machine, of stage 1 where nothing else is said; `session` makes its clients.
+
+    send_buffer: shrinks what the kernel holds for a member.
+    """
     listener = await ThisMachine().listen(0)
     if send_buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)  # accepted sockets inherit it
-    runtime = ServerRuntime(Server(), limits or Limits())
+    runtime = ServerRuntime(server or Server(), limits or Limits())
     address = listener.getsockname()
     await runtime.start(listener)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            yield House(runtime, address, stack)
+            yield House(runtime, address, stack, session)
     finally:
         await runtime.stop()

@@ -1,15 +1,14 @@
 """The client: joins under a name, says and whispers, shows what it is told.
 
-python -m stages.stage1_plaintext.client --help
+`python -m` with this module's full name runs it by hand; --help says how.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, TypeAlias
 
 from common.command_line import chat
 from common.messages import Join, Joined, Left, Presence, Refused, Roster, Say, Undelivered, Whisper
 from common.session import Address, ClientEffect, Close, Datagram, Send, Show, alarm, notice
-
-from . import PORT, WARNING
 
 
 class ClientSession:
@@ -17,6 +16,7 @@ class ClientSession:
 
     accepts: ClassVar[TypeAlias] = Roster | Joined | Left | Say | Undelivered | Refused
     whispers: ClassVar[TypeAlias] = Whisper
+    commands: ClassVar[dict[str, Callable[[str], list[ClientEffect]]]] = {}
 
     def __init__(self, name: str, udp_port: int) -> None:
         self.name = name
@@ -26,6 +26,10 @@ class ClientSession:
     def connected(self) -> list[ClientEffect]:
         """Claim a name, and say where whispers are to be sent."""
         return [Send(Join(name=self.name, udp_port=self.udp_port))]
+
+    def disconnected(self) -> None:
+        """The connection ended, and another will be made: who is there has to be learnt anew."""
+        self.roster.clear()
 
     def received(self, message: Roster | Joined | Left | Say | Undelivered | Refused) -> list[ClientEffect]:
         """Every message the server sends, and what the person sees of it."""
@@ -84,4 +88,4 @@ class ClientSession:
 
 
 if __name__ == "__main__":
-    chat(ClientSession, PORT, WARNING)
+    chat(__package__)

@@ -1,6 +1,6 @@
 """The server: lets people in, relays what they say, tells who comes and goes.
 
-python -m stages.stage1_plaintext.server --help
+`python -m` with this module's full name runs it by hand; --help says how.
 """
 
 from typing import ClassVar, TypeAlias
@@ -9,8 +9,6 @@ from common.command_line import serve
 from common.messages import Join, Joined, Left, Presence, Say, Undelivered
 from common.room import Room
 from common.session import Send, ServerEffect, refuse
-
-from . import PORT, WARNING
 
 
 class Server:
@@ -22,6 +20,11 @@ class Server:
     def session(self, address: str) -> "ServerSession":
         """A client connected from this address."""
         return ServerSession(self.room, address)
+
+    def remove(self, name: str) -> list[ServerEffect]:
+        """The operator shows somebody out; at this stage nothing keeps them from coming back."""
+        session = self.room.session(name)
+        return refuse(session, "removed", "The operator removed you from the room.") if session else []
 
 
 class ServerSession:
@@ -42,7 +45,7 @@ class ServerSession:
         """One table is the whole protocol: what may be said when. Anything else is refused."""
         match self.name, message:
             case None, Join():
-                return self.join(message)
+                return self.admit(message)
             case str(), Say():
                 return self.relay(message)
             case None, _:
@@ -50,27 +53,22 @@ class ServerSession:
             case _:
                 return refuse(self, "already-joined", f"You are in already, as {self.name}; open another connection.")
 
-    def join(self, message: Join) -> list[ServerEffect]:
-        """Let a newcomer in, give them the roster, tell the others."""
-        refusal = self.admit(message)
-        if refusal:
-            return refusal
-        self.name = message.name
-        presence = Presence(name=message.name, address=self.address, udp_port=message.udp_port)
-        self.room.enter(self, presence)
-        joined = Joined(name=presence.name, address=presence.address, udp_port=presence.udp_port)
-        return [*(Send(page, [self]) for page in self.room.roster()), Send(joined, self.room.all_but(self))]
-
     def admit(self, message: Join) -> list[ServerEffect]:
         """Decide who comes in. A free name is enough: nobody is asked to prove who they are."""
         taken = self.room.resembling(message.name)
         if taken == message.name:
             return refuse(self, "name-in-use", f"The name {taken} is in use; choose another.")
         if taken:
-            return refuse(
-                self, "look-alike", f"The name {message.name} looks like {taken}, who is here; choose another."
-            )
-        return []
+            return refuse(self, "look-alike", f"The name {message.name} looks like {taken}; choose another.")
+        return self.enter(message)
+
+    def enter(self, message: Join) -> list[ServerEffect]:
+        """Let a newcomer in, give them the roster, tell the others."""
+        self.name = message.name
+        presence = Presence(name=message.name, address=self.address, udp_port=message.udp_port)
+        self.room.enter(self, presence)
+        joined = Joined(name=presence.name, address=presence.address, udp_port=presence.udp_port)
+        return [*(Send(page, [self]) for page in self.room.roster()), Send(joined, self.room.all_but(self))]
 
     def relay(self, message: Say) -> list[ServerEffect]:
         """Pass on what was said, to the room or to one member.
@@ -86,11 +84,12 @@ class ServerSession:
 
     def disconnected(self) -> list[ServerEffect]:
         """Whoever goes frees the name, and the others hear of it."""
-        if self.name is None:
+        name, self.name = self.name, None
+        if name is None:
             return []
-        self.room.leave(self.name)
-        return [Send(Left(name=self.name), self.room.all_but(self))]
+        self.room.leave(name)
+        return [Send(Left(name=name), self.room.all_but(self))]
 
 
 if __name__ == "__main__":
-    serve(Server, PORT, WARNING)
+    serve(__package__)

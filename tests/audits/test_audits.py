@@ -1,6 +1,7 @@
 """The audits say what a run shows, and the handouts and the README say what there is."""
 
 import asyncio
+import importlib
 import inspect
 import itertools
 import json
@@ -19,6 +20,7 @@ import stages
 from common.errors import LabError
 from common.lan import LanUnavailable
 from common.levers import Levers
+from common.session import Person, Show
 from common.wire import WireError, decoder
 from lab import audits
 from lab.audits import AuditFinding
@@ -35,12 +37,23 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 PAGES += [stage.folder / "README.md" for stage in STAGES] + [audits.path_of(stage) for stage in STAGES]
 
 CWE = {
+    200: "Exposure of Sensitive Information to an Unauthorized Actor",
+    203: "Observable Discrepancy",
+    223: "Omission of Security-relevant Information",
     290: "Authentication Bypass by Spoofing",
     294: "Authentication Bypass by Capture-replay",
+    295: "Improper Certificate Validation",
     300: "Channel Accessible by Non-Endpoint",
     306: "Missing Authentication for Critical Function",
     319: "Cleartext Transmission of Sensitive Information",
+    322: "Key Exchange without Entity Authentication",
+    324: "Use of a Key Past its Expiration Date",
+    325: "Missing Cryptographic Step",
+    345: "Insufficient Verification of Data Authenticity",
     346: "Origin Validation Error",
+    522: "Insufficiently Protected Credentials",
+    523: "Unprotected Transport of Credentials",
+    668: "Exposure of Resource to Wrong Sphere",
     924: "Improper Enforcement of Message Integrity During Transmission in a Communication Channel",
 }
 """The weaknesses that the audits name, as the CWE list calls them."""
@@ -158,10 +171,14 @@ def test_regenerate_writes_nothing_where_a_finding_is_no_longer_true(
     def write(path: Path, text: str) -> None:
         pytest.fail(f"{path} was written")
 
+    async def verdicts(bench: Bench, ran: dict[Stage, list[Cell]]) -> dict[tuple[str, int], str]:
+        return expected_verdicts()
+
     monkeypatch.setattr(audits, "evidence_of", held)
+    monkeypatch.setattr(audits, "verdicts_of", verdicts)
     monkeypatch.setattr(audits, "write_whole", write)
     assert asyncio.run(audits.regenerate(Options(network="loopback", json=True))) == 1
-    assert json.loads(capsys.readouterr().out)["not_broken"] == ["S1-06 cites mitm/read"]
+    assert "S1-06 cites mitm/read" in json.loads(capsys.readouterr().out)["not_broken"]
 
 
 def test_unknown_block_is_one_sentence() -> None:
@@ -219,18 +236,16 @@ def test_table_of_fields_has_every_declared_field_and_no_other(stage: Stage) -> 
 @each_stage
 def test_sequence_diagram_shows_every_message_and_no_other(stage: Stage) -> None:
     (diagram,) = re.findall(r"```mermaid\n(.*?)```", audits.read(stage), re.DOTALL)
-    arrows = re.findall(r"^ +\w+-->>\w+: (\w+)|^ +\w+->>\w+: (\w+)", diagram, re.MULTILINE)
-    drawn = {name for pair in arrows for name in pair if name} | set(re.findall(r"\brefused\b", diagram))
-    assert drawn == set(stage.messages)
+    drawn = set(re.findall(r"^ +\w+->>\w+: ([\w-]+)", diagram, re.MULTILINE))
+    assert drawn | set(re.findall(r"\brefused\b", diagram)) == set(stage.messages)
 
 
 @each_stage
 def test_functions_that_an_audit_or_handout_names_exist(stage: Stage) -> None:
-    server = importlib_server(stage)
     named = re.findall(r"`(ServerSession|ClientSession)\.(\w+)`", audits.read(stage) + handout(stage))
     assert named
     for owner, name in named:
-        session: Any = server if owner == "ServerSession" else stage.client
+        session = session_of(stage, owner)
         source = inspect.getsource(session)
         assert hasattr(session, name) or f"self.{name}" in source, f"{owner}.{name}"
 
@@ -240,13 +255,14 @@ def test_lines_that_a_handout_quotes_stand_in_the_function_that_it_names(stage: 
     rows = re.findall(r"^\| S[^|]+\| `([^`]+)`[^|]*\| `(\w+)\.(\w+)`", handout(stage), re.MULTILINE)
     assert rows
     for line, owner, name in rows:
-        session = importlib_server(stage) if owner == "ServerSession" else stage.client
+        session = session_of(stage, owner)
         assert line in inspect.getsource(getattr(session, name)), f"{owner}.{name}"
 
 
-def importlib_server(stage: Stage) -> Any:
-    """The class ServerSession of a stage."""
-    return inspect.getmodule(stage.server).ServerSession  # type: ignore[union-attr]
+def session_of(stage: Stage, owner: str) -> Any:
+    """The class ServerSession or ClientSession of a stage."""
+    module = "server" if owner == "ServerSession" else "client"
+    return getattr(importlib.import_module(f"stages.{stage.package}.{module}"), owner)
 
 
 def handout(stage: Stage) -> str:
@@ -283,9 +299,10 @@ def test_lines_for_nc_in_the_handout_of_stage_1_do_what_it_says() -> None:
 def test_datagram_for_nc_in_the_handout_of_stage_1_is_a_whisper() -> None:
     stage = stages.find(1)
     ((datagram,),) = [re.findall(r"printf %s '(\{.*?\})' \| nc -u", handout(stage))]
-    bob = stage.client("bob", 9)
+    bob = stage.client(Levers.parse("", stage.levers), Person("bob", 9))
     bob.received(decoder(bob.accepts).decode(b'{"type":"joined","name":"alice","address":"127.0.0.1","udp_port":9}'))
     (shown,) = bob.datagram(decoder(bob.whispers).decode(datagram.encode()), ("127.0.0.1", 1))
+    assert isinstance(shown, Show)
     assert f"{shown.sender} (whispers): {shown.text}" in fenced(handout(stage), "text")
 
 
@@ -296,7 +313,7 @@ def test_flood_in_the_handout_of_stage_1_is_made_of_messages() -> None:
     assert len(said) == 2
     for line in said:
         try:
-            decoder(importlib_server(stage).accepts).decode(line.replace("%01000d", "0" * 1000).encode())
+            decoder(session_of(stage, "ServerSession").accepts).decode(line.replace("%01000d", "0" * 1000).encode())
         except WireError as error:
             pytest.fail(str(error))
 
@@ -322,10 +339,10 @@ def test_every_make_command_exists(page: Path) -> None:
         settings = dict(word.split("=", 1) for word in words if "=" in word)
         goals = [word for word in words if "=" not in word]
         assert set(settings) <= values, words
-        Levers.parse(settings.get("LEVERS", ""))
         if goals[0].startswith("stage-"):
             stage, verb = goals
-            assert int(stage.removeprefix("stage-")) in stages.catalogue()
+            levers = stages.find(int(stage.removeprefix("stage-"))).levers
+            Levers.parse(settings.get("LEVERS", ""), levers)
             assert verb in {*STAGE_VERBS, *attacks.names(), *to_come}, words
             if "GOAL" in settings:
                 attacks.find(verb).goal(settings["GOAL"])
@@ -378,6 +395,27 @@ def test_readme_marks_exactly_those_stages_as_planned_that_have_no_code() -> Non
     rows = re.findall(r"^\| (\d) (.*?) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 9))
     assert [int(number) for number, what in rows if "*planned*" not in what] == list(stages.catalogue())
+
+
+def expected_verdicts() -> dict[tuple[str, int], str]:
+    """What every cell is expected to be; whether it is, the tests of the attacks ask."""
+    return {
+        (f"{attack.name}/{goal.name}", stage.number): goal.expected_at(stage.number)
+        for attack in attacks.catalogue()
+        for goal in attack.goals
+        for stage in STAGES
+    }
+
+
+def test_matrix_in_the_readme_is_the_expected_one() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert audits.with_matrix(text, expected_verdicts()) == text, "run: make audits"
+
+
+def test_matrix_is_monotone() -> None:
+    for (cell, number), verdict in expected_verdicts().items():
+        later = expected_verdicts().get((cell, number + 1), "held")
+        assert not (verdict == "held" and later == "broken"), f"{cell} is held at stage {number} and broken later"
 
 
 def test_readme_names_every_attack_and_every_verb() -> None:

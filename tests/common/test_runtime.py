@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from common import runtime as runtime_module
 from common.hosts import ThisMachine
 from common.limits import Limits
 from common.messages import Say
@@ -216,11 +217,79 @@ def test_framing_decides_whether_the_second_of_two_messages_is_lost(
         )
         assert (await member.next()).text.startswith("here: ")
         member.says("go on")
-        await member.sees(*heard, "The connection to the server ended; start the client again to come back.")
+        await member.sees(*heard, "The connection ended; connecting again.")
         await leave(member)
         await done.wait()
         server.close()
         await server.wait_closed()
+
+    run(conversation())
+
+
+AGAIN = "The connection ended; connecting again."
+
+
+def test_client_whose_connection_is_cut_comes_back_and_talks_on() -> None:
+    async def conversation() -> None:
+        async with room() as house:
+            alice, bob = await house.bystanders()
+            cut = next(c for session, c in house.runtime.connections.items() if session.name == "bob")
+            cut.transport.abort()
+            await bob.sees(AGAIN, "here: alice (127.0.0.1), bob (127.0.0.1)")
+            await alice.sees("bob left", "bob joined, from 127.0.0.1")
+            bob.says("back again")
+            await alice.sees("back again")
+            alice.says("/whisper bob good")
+            await bob.sees("good")
+
+    run(conversation())
+
+
+def test_client_waits_longer_each_time_and_then_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_module, "AGAIN_SECONDS", (0.0, 0.01, 0.02))
+
+    async def conversation() -> None:
+        async with room() as house:
+            bob = await house.member("bob")
+            await house.runtime.stop()
+            await bob.sees(AGAIN, "The server cannot be reached any more; start the client again to come back.")
+            await bob.client.ended.wait()
+            bob.says("hello?")
+            assert bob.unread() == []
+
+    run(conversation())
+
+
+def test_client_gives_up_on_a_server_that_takes_it_and_cuts_it_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_module, "AGAIN_SECONDS", (0.0, 0.01, 0.02))
+
+    async def conversation() -> None:
+        async def hang_up(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+            outgoing.transport.abort()
+
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        member = Member()
+        member.client = await Client.start(ThisMachine(), address, lambda port: ClientSession("a", port), member.show)
+        await member.client.ended.wait()
+        assert [show.text for show in member.unread()][:-1] == [AGAIN] * 4
+        server.close()
+        await server.wait_closed()
+
+    run(conversation())
+
+
+def test_person_can_leave_while_the_client_connects_again() -> None:
+    async def conversation() -> None:
+        async with room() as house:
+            bob = await house.member("bob")
+            await house.runtime.stop()
+            await bob.sees(AGAIN)
+            bob.says("hello?")
+            await bob.sees("There is no connection to the server right now; that was not sent.")
+            bob.says("/quit")
+            await bob.client.ended.wait()
+            assert bob.unread() == []
 
     run(conversation())
 
@@ -234,6 +303,9 @@ class Echo:
     def session(self, address: str) -> "EchoSession":
         self.sessions.append(EchoSession(address))
         return self.sessions[-1]
+
+    def remove(self, name: str) -> list[ServerEffect]:
+        return []
 
 
 class EchoSession:

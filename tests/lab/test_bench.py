@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from common.what_if.framing_none import WhateverArrives
 from lab import scene as scenes
 from lab.bench import Bench, Cell
 from lab.referee import RULES
+from stages.stage1_plaintext.client import ClientSession
+from stages.stage1_plaintext.server import Server
 
 STAGE = stages.find(1)
 NETWORK = os.environ.get("NETWORK") or "auto"
@@ -85,11 +88,7 @@ def test_scene_stands_still_while_the_attack_works_and_goes_on_while_it_waits() 
             await foothold.until(moment)
             for _ in range(20):  # turns of the loop in which the scene could run on, if it did not wait
                 await asyncio.sleep(0)
-            try:
-                foothold.told("alice")
-                seen.append((moment, True))
-            except LabError:
-                seen.append((moment, False))
+            seen.append((moment, foothold.told("alice")[1] != 9))  # port 9, discard, where nobody is there
         return Claim()
 
     judged(look)
@@ -104,10 +103,46 @@ def test_goal_that_does_not_apply_says_why_and_is_not_run() -> None:
     assert (cell.verdict, cell.reason) == ("not-applicable", "nobody has one")
 
 
+def test_attack_gets_only_what_its_position_has() -> None:
+    async def grab(foothold: Foothold, goal: Goal) -> Claim:
+        with pytest.raises(LabError, match="Only the position thief"):
+            foothold.loot  # noqa: B018 - to look is to ask for it
+        with pytest.raises(LabError, match="Only the position server"):
+            foothold.taken  # noqa: B018
+        with pytest.raises(LabError, match="may try registrations"):
+            await foothold.enter("mallory", lambda show: None, register=True)
+        return Claim(did="got nothing")
+
+    assert judged(grab).did == "got nothing"
+
+
+def test_work_that_an_attack_does_is_counted_and_waiting_is_not() -> None:
+    async def spent(work: attacks.Run) -> float:
+        async with Bench.open(NETWORK) as bench:
+            made = bench._set(STAGE, Levers(), "switch", lambda place, text: None)
+            await made.play(Attack("made_up", "outsider", (GOAL,), "", work), GOAL)
+            return made.cpu_seconds
+
+    async def works(foothold: Foothold, goal: Goal) -> Claim:
+        await foothold.until("talking")
+        end = time.process_time() + 0.3
+        while time.process_time() < end:
+            pass
+        return Claim()
+
+    async def waits(foothold: Foothold, goal: Goal) -> Claim:
+        await foothold.until("talking")
+        await asyncio.sleep(0.3)
+        return Claim()
+
+    assert asyncio.run(spent(works)) >= 0.3
+    assert asyncio.run(spent(waits)) < 0.2
+
+
 def test_control_run_that_fails_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.bench.PATIENCE", 0.1)
     monkeypatch.setattr(
-        STAGE.client, "hear", lambda self, message: [Show("room", message.text + " (sic)", sender=message.sender)]
+        ClientSession, "hear", lambda self, message: [Show("room", message.text + " (sic)", sender=message.sender)]
     )
 
     async def control() -> None:
@@ -207,7 +242,7 @@ def test_victim_who_is_warned_is_counted_as_told() -> None:
 
 def test_held_says_so_where_the_line_was_only_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.bench.PATIENCE", 0.05)
-    monkeypatch.setattr(STAGE.server, "session", _deaf(STAGE.server.session))
+    monkeypatch.setattr(Server, "session", _deaf(Server.session))
 
     async def nothing(foothold: Foothold, goal: Goal) -> Claim:
         return Claim()

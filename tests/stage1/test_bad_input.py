@@ -425,7 +425,10 @@ def test_client_says_that_the_server_is_gone_and_what_is_typed_then_goes_nowhere
     async def conversation() -> None:
         async with strange_server(b"") as (member, writer):
             writer.transport.abort()
-            await member.sees("The connection to the server ended; start the client again to come back.")
+            await member.sees("The connection ended; connecting again.")
+            member.says("hello?")
+            await member.sees("There is no connection to the server right now; that was not sent.")
+            member.says("/quit")
             await member.client.ended.wait()
             member.says("hello?")
             assert member.unread() == []

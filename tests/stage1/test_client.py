@@ -120,3 +120,9 @@ def test_whisper_for_somebody_else_is_dropped_with_an_alarm(alice: ClientSession
 )
 def test_client_understands_what_is_typed(alice: ClientSession, line: str, effects: list[ClientEffect]) -> None:
     assert typed(alice, line) == effects
+
+
+def test_client_that_was_cut_off_learns_anew_who_is_here(alice: ClientSession) -> None:
+    alice.disconnected()
+    assert alice.who() == [notice("here: ")]
+    assert alice.received(Roster(members=[ALICE])) == [notice("here: alice (10.13.37.21)")]

@@ -5,7 +5,7 @@ import pytest
 
 from common.limits import LINE_BYTES, ROSTER_PAGE
 from common.messages import Join, Joined, Left, Message, Presence, Refused, Roster, Say, Undelivered
-from common.session import Close, Send
+from common.session import Close, Send, ServerEffect
 from common.wire import encode
 from stages.stage1_plaintext.server import Server, ServerSession
 
@@ -30,7 +30,7 @@ class Desk:
         """The connection ends."""
         self._deliver(session, session.disconnected())
 
-    def _deliver(self, by: ServerSession, effects: list[Send | Close]) -> None:
+    def _deliver(self, by: ServerSession, effects: list[ServerEffect]) -> None:
         for effect in effects:
             match effect:
                 case Send(message=message, to=recipients):
@@ -114,7 +114,7 @@ def refusal(desk: Desk, session: ServerSession) -> str:
     refused, close = desk.read(session)
     assert isinstance(refused, Refused)
     assert refused.reason.endswith(".")
-    assert close == Close()
+    assert close == Close(session)
     return refused.code
 
 

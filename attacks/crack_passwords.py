@@ -1,0 +1,138 @@
+"""Guessing the passwords in a stolen database.
+
+python -m attacks.crack_passwords --stage 2
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from attacks import CPU_SECONDS, Claim, Foothold, Goal, attack
+from attacks.hashes import PLAINTEXT, SHA256, Way, way_of
+
+SAMPLE: Final = 20_000
+"""Guesses by which the fast hash is measured."""
+MANY_USERS: Final = 1_000
+
+
+@attack(
+    position="thief",
+    goals=(
+        Goal(
+            "weak",
+            "recover, in a second of a processor, a password that many people choose",
+            wins="cracked",
+            expected="-HHHH",
+            absent="nobody has a password here",
+            ablation="password_hash=sha256",
+        ),
+    ),
+)
+async def crack_passwords(foothold: Foothold, goal: Goal) -> Claim:
+    """Mallory has stolen the database, and Bob's password is one of the ten thousand that people choose most often. She
+    takes these in order, hashes each, and looks whether the result is in the database. Nothing can forbid it; all that
+    a server can do in advance is to make every guess cost a lot. "Held" means slowed: with days instead of a second,
+    a weak password falls all the same.
+    """
+    await foothold.until("talking")
+    accounts = stolen(foothold.loot.folder)
+    way = way_of(next(iter(accounts.values())))
+    if way is PLAINTEXT:
+        there = [f"{name}: {password.decode()}" for name, password in accounts.items()]
+        return Claim(read=there, did=f"read {len(there)} passwords, which are stored as they are")
+    guesses = common_passwords()
+    run = await asyncio.to_thread(guess, way, accounts, guesses)
+    rate, fast = run.hashes / run.seconds, await asyncio.to_thread(rate_of_sha256, guesses)
+    for name, password in run.found.items():
+        foothold.note(f"{name}'s password: {password}")
+    for line in costs(way, rate, fast, len(guesses)):
+        foothold.note(line)
+    return Claim(
+        read=[f"{name}: {password}" for name, password in run.found.items()],
+        did=f"made {run.hashes} guesses ({way.name}), {rate:.0f} a second, where SHA-256 would allow {fast:.0f}",
+    )
+
+
+def stolen(folder: Path) -> dict[str, bytes]:
+    """What the server stores for each account."""
+    with contextlib.closing(sqlite3.connect(folder / "accounts.sqlite")) as database:
+        return dict(database.execute("SELECT name, stored FROM accounts").fetchall())
+
+
+def common_passwords() -> list[str]:
+    """30,000 passwords, the most common first (the package zxcvbn, from 10 million leaked ones)."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return list(FREQUENCY_LISTS["passwords"])
+
+
+@dataclass
+class Run:
+    """What guessing brought, and what it cost."""
+
+    found: dict[str, str] = field(default_factory=dict)
+    hashes: int = 0
+    seconds: float = 0.0
+
+
+def guess(way: Way, accounts: dict[str, bytes], guesses: Sequence[str]) -> Run:
+    """Try each guess on all accounts, until all are open or the time is over.
+
+    Accounts with the same salt share the work: one hash is compared with all of them. So without salts one pass over
+    the list serves every account there is.
+    """
+    run = Run()
+    by_salt: dict[bytes, dict[bytes, list[str]]] = {}
+    for name, stored in accounts.items():
+        salt, digest = way.split(stored)
+        by_salt.setdefault(salt, {}).setdefault(digest, []).append(name)
+    started = time.process_time()
+    for password in guesses:
+        for salt, digests in by_salt.items():
+            owners = digests.get(way.hash(salt, password.encode()), [])
+            run.hashes += 1
+            run.found |= dict.fromkeys(owners, password)
+        run.seconds = time.process_time() - started
+        if run.seconds > CPU_SECONDS or len(run.found) == len(accounts):
+            break
+    return run
+
+
+def rate_of_sha256(guesses: Sequence[str]) -> float:
+    """How many guesses a second this processor makes against the fast hash, for comparison."""
+    started = time.process_time()
+    for password in guesses[:SAMPLE]:
+        SHA256.hash(b"", password.encode())
+    return SAMPLE / (time.process_time() - started)
+
+
+def costs(way: Way, rate: float, fast: float, size: int) -> list[str]:
+    """What one account costs, what many cost, and what the salt is for."""
+    whole = size / rate
+    users = 1 if not way.salted else MANY_USERS
+    shared = "one hash of a guess is compared with all" if users == 1 else "each has a salt, so each is hashed for anew"
+    slower = f"{fast / rate:,.0f} times slower than SHA-256" if fast > 10 * rate else "as fast as it can count them"
+    return [
+        f"{way.name}: {rate:,.0f} guesses a second, {slower}",
+        f"the whole list of {size:,} takes {duration(whole)} for one account",
+        f"for {MANY_USERS:,} accounts it takes {duration(whole * users)}: {shared}",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """In the unit in which a person thinks of it."""
+    for unit, size in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("s", 1.0)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds * 1000:.0f} ms"
+
+
+if __name__ == "__main__":
+    from lab.attack_main import main
+
+    main("crack_passwords")

@@ -1,0 +1,69 @@
+"""Stored passwords as a thief sees them: what each looks like, and how to hash a guess the same way.
+
+A stored password gives away how it was made by its look, and that is no flaw: the server needs to know it too.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from nacl.pwhash import argon2id
+
+SALT_BYTES: Final = 16
+ARGON2ID_MARK: Final = b"$argon2id$"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of storing passwords: cut what is stored into salt and digest, and make the digest of a guess."""
+
+    name: str
+    split: Callable[[bytes], tuple[bytes, bytes]]
+    hash: Callable[[bytes, bytes], bytes]
+    salted: bool = True
+
+
+def _argon2id(head: bytes, guess: bytes) -> bytes:
+    """`head` is $argon2id$v=19$m=…,t=…,p=1$salt, as RFC 9106's reference code writes it."""
+    _, _, _, numbers, salt = head.split(b"$")
+    cost = dict(number.split(b"=") for number in numbers.split(b","))
+    raw = base64.b64decode(salt + b"==")
+    digest = argon2id.kdf(32, guess, raw, opslimit=int(cost[b"t"]), memlimit=1024 * int(cost[b"m"]))
+    return base64.b64encode(digest).rstrip(b"=")
+
+
+def _argon2id_parts(stored: bytes) -> tuple[bytes, bytes]:
+    head, _, digest = stored.rpartition(b"$")
+    return head, digest
+
+
+def _salt_first(stored: bytes) -> tuple[bytes, bytes]:
+    return stored[:SALT_BYTES], stored[SALT_BYTES:]
+
+
+def _no_salt(stored: bytes) -> tuple[bytes, bytes]:
+    return b"", stored
+
+
+def _scrypt(salt: bytes, guess: bytes) -> bytes:
+    return hashlib.scrypt(guess, salt=salt, n=2**17, r=8, p=1, maxmem=256 * 1024 * 1024)
+
+
+ARGON2ID: Final = Way("Argon2id", _argon2id_parts, _argon2id)
+SCRYPT: Final = Way("scrypt", _salt_first, _scrypt)
+SALTED_SHA256: Final = Way("salted SHA-256", _salt_first, lambda salt, guess: hashlib.sha256(salt + guess).digest())
+SHA256: Final = Way("SHA-256", _no_salt, lambda _, guess: hashlib.sha256(guess).digest(), salted=False)
+PLAINTEXT: Final = Way("plaintext", _no_salt, lambda _, guess: guess, salted=False)
+
+_BY_SIZE: Final = {32: SHA256, SALT_BYTES + 32: SALTED_SHA256, SALT_BYTES + 64: SCRYPT}
+
+
+def way_of(stored: bytes) -> Way:
+    """How this was made."""
+    if stored.startswith(ARGON2ID_MARK):
+        return ARGON2ID
+    if stored.isascii():
+        return PLAINTEXT  # 32 random bytes are ASCII once in four billion times
+    return _BY_SIZE.get(len(stored), PLAINTEXT)

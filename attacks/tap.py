@@ -1,0 +1,52 @@
+"""Listening to the wire: what the attacks that hear the whole network share."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from attacks import Foothold
+
+if TYPE_CHECKING:
+    from attacks.dissect import Heard
+
+MAX_FRAME: Final = 1 << 16
+
+
+@contextlib.contextmanager
+def frames(foothold: Foothold, take: Callable[[bytes], None]) -> Iterator[Callable[[], None]]:
+    """Give `take` every frame that this host's network card hears, until the block ends.
+
+    The block gets a function that takes, at once, all that has arrived by now.
+    """
+    loop = asyncio.get_running_loop()
+    with foothold.host.packet_socket() as card:
+
+        def read() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    take(card.recv(MAX_FRAME))
+
+        loop.add_reader(card, read)
+        try:
+            yield read
+            read()  # the last frames may have come in the same turn of the loop as the end
+        finally:
+            loop.remove_reader(card)
+
+
+@contextlib.contextmanager
+def tapped(foothold: Foothold, hear: "Callable[[Heard], None]") -> Iterator[Callable[[], None]]:
+    """Give `hear` every message in those frames, and the block the same function."""
+    from attacks.dissect import Listener
+
+    listener = Listener(foothold.server[1])
+
+    def take(frame: bytes) -> None:
+        for heard in listener.hear(frame):
+            source, target = (foothold.name_of(address) for address, _ in (heard.source, heard.target))
+            foothold.note(f"{heard.transport} {source} → {target}  {heard.summary}")
+            hear(heard)
+
+    with frames(foothold, take) as read:
+        yield read

@@ -1,0 +1,72 @@
+"""How the sessions are put together, and which levers there are."""
+
+from pathlib import Path
+from typing import Final
+
+from common.levers import COMMON, Lever, Levers
+from common.session import Person
+
+from .accounts import Accounts, Argon2id, Hashing
+from .client import ClientSession
+from .counters import Counters
+from .room_key import AesGcm, Cipher, Ciphers, NoPadding
+from .server import Server
+
+LEVERS: Final = (
+    *COMMON,
+    Lever("authentication", ("on", "off"), "is a password asked for, and looked at?"),
+    Lever("password_hash", ("argon2id", "scrypt", "salted-sha256", "sha256", "plaintext"), "how passwords are stored"),
+    Lever("sender", ("from-session", "from-message"), "whose name the server writes on what is said"),
+    Lever("cipher", ("aes-256-gcm", "chacha20-poly1305", "aes-256-ctr", "aes-256-ecb", "off"), "how texts are sealed"),
+    Lever("replay_protection", ("off", "on"), "are counters checked?"),
+    Lever("padding", ("off", "buckets"), "is a text's length hidden?"),
+)
+WANTS_PASSWORD: Final = True
+
+
+def server(levers: Levers, folder: Path) -> Server:
+    """A server that keeps its accounts in this folder."""
+    hashing = hashing_for(levers)
+    accounts: type[Accounts] = Accounts
+    made: type[Server] = Server
+    if levers["authentication"] == "off":
+        from .what_if.authentication_off import AnyPassword as accounts
+    if levers["sender"] == "from-message":
+        from .what_if.sender_from_message import TrustingServer as made
+    return made(accounts(folder / "accounts.sqlite", hashing))
+
+
+def hashing_for(levers: Levers) -> Hashing:
+    """The way of storing passwords that the lever asks for."""
+    from .what_if import password_hash
+
+    ways: dict[str, type[Hashing]] = {"argon2id": Argon2id, **password_hash.WAYS}
+    return ways[levers["password_hash"]]()
+
+
+def client(levers: Levers, person: Person) -> ClientSession:
+    """A member's client."""
+    folder = person.folder or Path()
+    return ClientSession(
+        person.name,
+        person.udp_port,
+        person.password,
+        register=person.register,
+        ciphers=ciphers_for(levers),
+        counters=counters_for(levers)(folder),
+    )
+
+
+def ciphers_for(levers: Levers) -> Ciphers:
+    """What texts go through, as the levers ask."""
+    from .what_if import cipher, padding_buckets
+
+    ways: dict[str, Cipher] = {"aes-256-gcm": AesGcm(), **cipher.WAYS}
+    return Ciphers(ways[levers["cipher"]], NoPadding() if levers["padding"] == "off" else padding_buckets.Buckets())
+
+
+def counters_for(levers: Levers) -> type[Counters]:
+    """Counters that are checked, or not."""
+    from .what_if.replay_protection_on import CheckedCounters
+
+    return CheckedCounters if levers["replay_protection"] == "on" else Counters

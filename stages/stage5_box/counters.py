@@ -1,0 +1,93 @@
+"""Counters: every message says which one it is, so that whoever receives it can tell an old one from a new one.
+
+A counter is (session, n), for each peer and kind. The session number is written to disk once per start, before
+anything is sent, so that no message waits for the disk and no two messages to one peer ever have the same counter.
+
+A receiver writes down what it accepted before it shows it, so that nothing is shown twice, even after a restart.
+Through the server messages stay in order, so a counter must be above the last, and where one skips some, somebody has
+kept them from us. Whispers go over UDP, which reorders, so the last 64 are remembered (RFC 6479; RFC 4303, section
+3.4.3). What is withheld for good is never told: no later counter comes.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from common.errors import LabError
+
+from .box import Counter, Kind
+
+WINDOW: Final = 64
+
+
+class Counters:
+    """The counters of what one member sends, and the last ones that others sent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.session = next_session(folder / "session")
+        self.file = folder / "seen.json"
+        self.sent: dict[str, int] = {}
+        self.seen: dict[str, tuple[Counter, int]] = self._load()
+        """For each peer's key and kind: the highest counter, and which of the 64 up to it have come (bit 0: it)."""
+
+    def next(self, peer: bytes, kind: Kind) -> Counter:
+        """The counter of the next message of this kind to this peer."""
+        at = f"{peer.hex()} {kind}"
+        n = self.sent.get(at, 0)
+        self.sent[at] = n + 1
+        return (self.session, n)
+
+    def accept(self, peer: bytes, kind: Kind, counter: Counter) -> int | None:
+        """How many messages are missing before this one; None where it is not new, and may not be shown.
+
+        Call it only after the message was authenticated.
+        """
+        at = f"{peer.hex()} {kind}"
+        last, window = self.seen.get(at, ((0, -1), 0))
+        if counter > last:
+            same = counter[0] == last[0]
+            skipped = counter[1] - last[1] - 1 if same else counter[1]
+            shifted = window << (counter[1] - last[1]) & (1 << WINDOW) - 1 if same and skipped < WINDOW else 0
+            self._record(at, counter, shifted | 1)
+            return 0 if kind == "whisper" else skipped
+        behind = last[1] - counter[1]
+        if kind != "whisper" or counter[0] != last[0] or behind >= WINDOW or window >> behind & 1:
+            return None
+        self._record(at, last, window | 1 << behind)
+        return 0
+
+    def _record(self, at: str, last: Counter, window: int) -> None:
+        self.seen[at] = (last, window)
+        unfinished = self.file.with_suffix(".part")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            out.write(msgspec.json.encode(self.seen))
+        unfinished.replace(self.file)
+
+    def _load(self) -> dict[str, tuple[Counter, int]]:
+        try:
+            return msgspec.json.decode(self.file.read_bytes(), type=dict[str, tuple[Counter, int]])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.MsgspecError) as error:
+            raise LabError(
+                f"{self.file} is damaged ({error}); move it away: old messages may be shown again."
+            ) from None
+
+
+def next_session(file: Path) -> int:
+    """Count one start more, on the disk, and return which it is. Raises LabError where the file cannot be used."""
+    try:
+        last = int(file.read_text()) if file.exists() else 0
+        if not 0 <= last < 2**53 - 1:
+            raise ValueError(f"{last} is no number of a session")
+        unfinished = file.with_suffix(".part")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(str(last + 1))
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.replace(file)
+    except (OSError, ValueError) as error:
+        raise LabError(f"{file} is damaged or cannot be written ({error}); move it away and start again.") from None
+    return last + 1

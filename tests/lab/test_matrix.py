@@ -1,0 +1,86 @@
+"""The matrix, run once as a whole: what was expected, and the proof that each verdict says something."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+import pytest
+
+import attacks
+import stages
+from lab import matrix
+from lab.bench import Bench, Cell
+from lab.verbs import selected
+
+NETWORK = os.environ.get("NETWORK") or "auto"
+STAGES = list(stages.catalogue().values())
+GOALS = selected([], "")
+IDS = ["/".join(part for part in (attack.name, goal.name, case) if part) for attack, goal, case in GOALS]
+NUMBERS = [stage.number for stage in STAGES]
+
+Cells = Mapping[tuple[int, str], Cell]
+
+
+@pytest.fixture(scope="session")
+def cells() -> Cells:
+    """Every cell, with its ablation or its remedy."""
+
+    async def everything() -> Cells:
+        async with Bench.open(NETWORK) as bench:
+            running = matrix.run(bench, STAGES, GOALS, ablations=True)
+            return {(cell.stage, cell.id): cell async for cell in running}
+
+    return asyncio.run(everything())
+
+
+def test_the_threads_runtime_changes_no_verdict_at_the_first_stage(cells: Cells) -> None:
+    async def threaded() -> dict[str, str]:
+        async with Bench.open(NETWORK) as bench:
+            running = matrix.run(bench, STAGES[:1], GOALS, levers="runtime=threads")
+            return {cell.id: cell.verdict async for cell in running}
+
+    assert asyncio.run(threaded()) == {c.id: c.verdict for (number, _), c in cells.items() if number == 1}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("name", IDS)
+def test_cell_is_as_expected_and_shown_by_turning_its_levers(cells: Cells, name: str, number: int) -> None:
+    cell = cells[number, name]
+    assert cell.verdict == cell.expected, f"{cell.reason}; it {cell.did}"
+    assert list(matrix.unproven(cell)) == []
+
+
+def test_no_goal_that_is_held_is_broken_at_a_later_stage(cells: Cells) -> None:
+    assert matrix.going_down(list(cells.values())) == []
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_every_goal_is_reached_somewhere(cells: Cells, name: str) -> None:
+    row = [cell for cell in cells.values() if cell.id == name]
+    assert any(cell.verdict == "broken" or (cell.ablation and cell.ablation.verdict == "broken") for cell in row)
+
+
+@pytest.mark.parametrize("attack", attacks.catalogue(), ids=lambda attack: attack.name)
+def test_every_goal_that_does_not_apply_somewhere_says_why(attack: attacks.Attack) -> None:
+    for goal in attack.goals:
+        assert bool(goal.absent) == ("-" in goal.expected), goal.name
+        assert len(goal.expected) == len(STAGES), goal.name
+
+
+def test_what_a_broken_cell_shows_can_be_read_in_its_capture_at_the_first_stage(cells: Cells) -> None:
+    broken = [cell for (number, _), cell in cells.items() if number == 1 and cell.verdict == "broken"]
+    assert broken
+    for cell in broken:
+        assert cell.evidence, cell.id
+        assert all(evidence.frames for evidence in cell.evidence), cell.id
+
+
+def test_no_victim_is_warned_of_anything_at_the_first_stage(cells: Cells) -> None:
+    assert not any(cell.told for (number, _), cell in cells.items() if number == 1)
+
+
+def test_where_only_verified_keys_are_used_the_secret_was_typed_and_reported_unsent(cells: Cells) -> None:
+    remedied = [c.remedy for c in cells.values() if c.remedy and c.remedy.levers == "pinning=verified"]
+    assert len(remedied) == 2
+    for remedy in remedied:
+        assert "it was typed, and reported unsent" in remedy.reason
