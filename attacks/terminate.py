@@ -107,10 +107,12 @@ async def _in_the_clear(streams: Streams) -> AsyncIterator[socket.socket]:
     finally:
         for pump in pumps:
             pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        near.close()
-        far.close()
-        writer.transport.abort()
+        try:
+            await asyncio.gather(*pumps, return_exceptions=True)
+        finally:  # also where the attack is cancelled a second time
+            near.close()
+            far.close()
+            writer.transport.abort()
 
 
 async def _out_of(reader: asyncio.StreamReader, sink: socket.socket) -> None:
