@@ -36,7 +36,7 @@ from stages import Stage
 PATIENCE: Final = 1.0
 """Seconds that a step waits for the others' screens before the scene goes on without."""
 
-WITHHELD_PATIENCE: Final = 0.25
+WITHHELD_PATIENCE: Final = 0.2
 """The same where the server is the attacker: what it does not pass on at once, it keeps. And where something has not
 arrived already: whoever keeps it back will do so again."""
 
