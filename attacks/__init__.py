@@ -59,6 +59,7 @@ class Goal:
     absent: why the goal does not apply where `expected` has a dash.
     trial: what the scene does in each of the goal's trials (a key of `lab.scene.TRIALS`).
     cases: where a goal is tried in several ways, each a cell of its own: the way, and the levers under which it works.
+    by_processor_time: the verdict depends on what the attack's work took of a processor, so nothing may run beside it.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Goal:
     trial: str = ""
     remedy: Mapping[int, str] | str = field(default="", hash=False)
     cases: Mapping[str, str] = field(default_factory=dict, hash=False)
+    by_processor_time: bool = False
 
     def expected_at(self, stage: int) -> str:
         """`broken`, `held` or `not-applicable` at this stage with its default levers. Raises LabError."""

@@ -30,6 +30,7 @@ MANY_USERS: Final = 1_000
             expected="-HHHH",
             absent="nobody has a password here",
             ablation="password_hash=sha256",
+            by_processor_time=True,
         ),
     ),
 )

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import cache
 from itertools import permutations
 from typing import Any, Final
 
@@ -279,6 +280,7 @@ async def _poisoned(host: LanHost, note: Callable[[str], None]) -> AsyncIterator
             _send(card, restored)
 
 
+@cache
 def _arp(victim: str, victim_mac: str, other: str, other_mac: str, sender_mac: str) -> list[bytes]:
     """Three ways of saying to `victim` "`other` is at `other_mac`": no single one is believed in every state.
 

@@ -70,6 +70,10 @@ class LanHost(Host):
         """Run a command on this host, wait for it, return what it printed. Raises LabError where it fails."""
         return _run(self._orders, *command)
 
+    def forget_neighbours(self) -> None:
+        """Empty this host's ARP table."""
+        _order(self._orders, do="forget", addresses=[f"{PREFIX}.{byte}" for byte in PLAN.values()])
+
     def sysctl(self, name: str, value: str) -> None:
         """Set a kernel setting of this host's network, such as `ipv4/ip_forward`."""
         if ".." in name:

@@ -38,6 +38,7 @@ CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 CAPABILITY_VERSION_3 = 0x20080522
 SIOCSIFFLAGS, SIOCGIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, SIOCETHTOOL = 0x8914, 0x8913, 0x8916, 0x891C, 0x8946
+SIOCDARP = 0x8953
 IFF_UP, IFF_PROMISC = 0x1, 0x100
 OFFLOADS = {"rx checksum": 0x15, "tx checksum": 0x17, "scatter-gather": 0x19, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 ETH_P_ALL = 3
@@ -112,6 +113,15 @@ def configure(host: dict[str, str]) -> None:
     flags("eth0", 0)
 
 
+def forget(addresses: list[str]) -> None:
+    """Take out of a host's ARP table what it believes of these neighbours."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for address in addresses:
+            with contextlib.suppress(OSError):  # it knows nothing of this one
+                request = struct.pack("16s16si16s16s", internet_address(address), b"", 0, b"", b"eth0")
+                fcntl.ioctl(sock, SIOCDARP, request)
+
+
 def quiet() -> None:
     """No IPv6 in this namespace: its autoconfiguration would only be noise in the captures."""
     for which in ("all", "default"):
@@ -153,6 +163,8 @@ def obey(orders: socket.socket) -> None:
                 write(order["path"], order["text"])
             elif order["do"] == "configure":
                 configure(order)
+            elif order["do"] == "forget":
+                forget(order["addresses"])
             elif order["do"] == "up":
                 flags(order["interface"], IFF_PROMISC)
         except OSError as error:

@@ -21,7 +21,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,10 +37,12 @@ from common.limits import TEXT_BYTES
 from common.text import NAME_PATTERN, NAME_RULE, printable
 from lab.bench import Bench, Cell
 from lab.capture import Recording
+from lab.matrix import benches, everything, run, shared
 from lab.referee import CLAIMED, TRIALS_RIGHT, VICTIM
 from lab.report import Report
 from lab.runs import ROOT, write_whole
 from lab.scene import MEMBERS
+from lab.verbs import Options, selected
 from stages import Stage
 
 if TYPE_CHECKING:
@@ -412,18 +414,15 @@ def matrix_table(verdicts: Mapping[tuple[str, int], str]) -> str:
     return "\n".join(rows)
 
 
-async def verdicts_of(bench: Bench, ran: Mapping[Stage, list[Cell]]) -> dict[tuple[str, int], str]:
+async def verdicts_of(side_by_side: Sequence[Bench], ran: Mapping[Stage, list[Cell]]) -> dict[tuple[str, int], str]:
     """The verdict of every cell: of those that were run already, and of all others now. Where a goal is tried in
     several ways, one that works is enough."""
     found = {(cell.id, stage.number): cell.verdict for stage, cells in ran.items() for cell in cells if not cell.levers}
-    for stage in stages.catalogue().values():
-        levers = Levers.parse("", stage.levers)
-        for attack in attacks.catalogue():
-            for goal in attack.goals:
-                at = (f"{attack.name}/{goal.name}", stage.number)
-                if at not in found:
-                    tried = [await bench.cell(stage, levers, attack, goal, case=case) for case in goal.cases or [""]]
-                    found[at] = next((c.verdict for c in tried if c.verdict == "broken"), tried[0].verdict)
+    items = everything(list(stages.catalogue().values()), selected([], ""))
+    missing = [i for i in items if (f"{i.attack.name}/{i.goal.name}", i.stage.number) not in found]
+    for item, cell in zip(missing, await run(side_by_side, missing), strict=True):
+        at = (f"{item.attack.name}/{item.goal.name}", item.stage.number)
+        found[at] = "broken" if "broken" in (cell.verdict, found.get(at)) else cell.verdict
     return found
 
 
@@ -469,7 +468,7 @@ def _print(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it ends
 
 
-async def regenerate(options: "Options") -> int:
+async def regenerate(options: Options) -> int:
     """Run what every audit cites and write the blocks anew; 1, and nothing written, where a finding's cell held."""
     from rich.progress import Progress
 
@@ -479,17 +478,22 @@ async def regenerate(options: "Options") -> int:
     texts = {stage: read(stage) for stage in stages.catalogue().values() if path_of(stage).exists()}
     written: dict[Stage, str] = {}
     ran: dict[Stage, list[Cell]] = {}
-    async with Bench.open(options.network) as bench:
+    async with benches(options.network) as side_by_side:
         with Progress(console=report.console, transient=True, disable=not report.on_terminal) as progress:
-            for stage, text in progress.track(texts.items(), description="running the evidence"):
-                bodies, ran[stage] = await evidence_of(bench, stage, text)
-                written[stage] = regenerated(text, stage, bodies)
-        network = bench.kind
-        verdicts = await verdicts_of(bench, ran)
+            task = progress.add_task("running the evidence", total=len(texts))
+
+            async def again(bench: Bench, stage: Stage) -> None:
+                bodies, ran[stage] = await evidence_of(bench, stage, texts[stage])
+                written[stage] = regenerated(texts[stage], stage, bodies)
+                progress.advance(task)
+
+            await shared(side_by_side, list(texts), again)
+        network = side_by_side[0].kind
+        verdicts = await verdicts_of(side_by_side, ran)
     page = README.read_text(encoding="utf-8")
     matrix = with_matrix(page, verdicts)
     held = [f"{f.id} cites {cell.id}" for s, cells in ran.items() for f, cell in not_broken(texts[s], cells)]
-    for stage, text in written.items():
+    for stage, text in sorted(written.items(), key=lambda done: done[0].number):
         if not held and text != texts[stage]:
             write_whole(path_of(stage), text)
         said = "not written" if held else "as it was" if text == texts[stage] else "written anew"

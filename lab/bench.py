@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -70,21 +70,40 @@ class Cell:
         return {name: value for name, value in built.items() if value or name not in ("ablation", "alone", "remedy")}
 
 
-@contextlib.contextmanager
-def _crashes() -> Iterator[None]:
-    """An exception in any callback or task is a crash of the run: never a verdict."""
-    loop = asyncio.get_running_loop()
-    failures: list[tuple[str, BaseException | None]] = []
-    handler, hook = loop.get_exception_handler(), threading.excepthook
-    loop.set_exception_handler(lambda _, context: failures.append((context["message"], context.get("exception"))))
-    threading.excepthook = lambda crash: failures.append((f"A thread crashed: {crash.exc_value}", crash.exc_value))
-    try:
-        yield
-    finally:
-        loop.set_exception_handler(handler)
-        threading.excepthook = hook
-    if failures:
-        raise RuntimeError(failures[0][0]) from failures[0][1]
+class _Crashes:
+    """An exception in any callback or task is a crash of the run: never a verdict.
+
+    The loop and the threads have one place each where such an exception ends up, so where several scenes are played
+    side by side it counts for all of them.
+    """
+
+    watching: ClassVar[list["_Crashes"]] = []
+    before: ClassVar[tuple[Any, Any]]
+    """What looked after such exceptions until the first of the scenes began."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, BaseException | None]] = []
+
+    @classmethod
+    def _seen(cls, message: str, error: BaseException | None) -> None:
+        for scene in cls.watching:
+            scene.failures.append((message, error))
+
+    def __enter__(self) -> None:
+        if not self.watching:
+            loop = asyncio.get_running_loop()
+            type(self).before = loop.get_exception_handler(), threading.excepthook
+            loop.set_exception_handler(lambda _, crash: self._seen(crash["message"], crash.get("exception")))
+            threading.excepthook = lambda crash: self._seen(f"A thread crashed: {crash.exc_value}", crash.exc_value)
+        self.watching.append(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.watching.remove(self)
+        if not self.watching:
+            handler, threading.excepthook = self.before
+            asyncio.get_running_loop().set_exception_handler(handler)
+        if self.failures:
+            raise RuntimeError(self.failures[0][0]) from self.failures[0][1]
 
 
 def _silent(place: str, text: str) -> None:
@@ -99,7 +118,7 @@ class Bench:
         self.why = why
         self.recordings: dict[str, Recording] = {}
         self._misled = True
-        self._controlled: set[tuple[int, str]] = set()
+        self._controlled: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
         self._capture = Capture(network.mirror())
 
     @classmethod
@@ -128,13 +147,21 @@ class Bench:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
         scene = self._set(stage, levers, "switch", watch)
         self._misled = False
-        with _crashes():
+        with _Crashes():
             await scene.play()
         self.recordings["control"] = self._capture.cut()
         faults = judge(scene)
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
         return scene
+
+    async def controlled(self, stage: Stage, levers: Levers) -> None:
+        """See that a control run of this stage under these levers was made on this bench: the first call makes it."""
+        at = (stage.number, tuple(levers.turned().items()))
+        if at not in self._controlled:
+            merging = levers["framing"] == "none"  # boxes for several members merge, with nobody attacking
+            await self.control(stage, levers, judge=victim_faults if merging else control_faults)
+            self._controlled.add(at)
 
     async def cell(
         self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent, case: str = ""
@@ -150,7 +177,7 @@ class Bench:
         scene = self._set(stage, levers, "hub" if attack.taps else "switch", watch)
         self._misled = attack.position == "on-path"
         scene.case = case
-        with _crashes():
+        with _Crashes():
             claim = await scene.play(attack, goal)
         recording = self._capture.cut()
         self.recordings[cell.id] = recording
@@ -169,9 +196,7 @@ class Bench:
 
         async def again(words: str) -> WhatIf:
             levers = Levers.parse(words, stage.levers)
-            if (stage.number, words) not in self._controlled:
-                await self.control(stage, levers, judge=victim_faults)
-                self._controlled.add((stage.number, words))
+            await self.controlled(stage, levers)
             run = await self.cell(stage, levers, attack, goal, case=cell.case)
             return WhatIf(words, run.verdict, run.reason)
 
@@ -188,6 +213,6 @@ class Bench:
         if self._misled:  # whoever is on the path lies to the hosts about each other
             for host in self.network.hosts.values():
                 if isinstance(host, LanHost):
-                    host.run("ip", "neigh", "flush", "all")
+                    host.forget_neighbours()
         self._capture.cut()
         return Scene(stage, levers, self.network, watch, PATIENCE)

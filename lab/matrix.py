@@ -1,31 +1,101 @@
-"""The matrix: every attack against every stage, and the proof of each cell by running it again under turned levers."""
+"""The matrix: every attack against every stage, and the proof of each cell by running it again under turned levers.
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+A scene spends most of its time waiting for what does not come, so several benches work side by side in one event loop,
+each on a network of its own. An attack that is judged by the processor time it took has the process for itself.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Final, NamedTuple, TypeVar
 
 from attacks import Attack, Goal
 from common.levers import Levers
 from lab.bench import Bench, Cell
 from stages import Stage
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+WIDTH: Final = 4
+"""How many benches work side by side: on two processors six are no faster, since all of them share one thread."""
+
+
+class Item(NamedTuple):
+    """One cell that is to be run."""
+
+    stage: Stage
+    attack: Attack
+    goal: Goal
+    case: str = ""
+
+
+@contextlib.asynccontextmanager
+async def benches(choice: str, width: int = WIDTH) -> AsyncIterator[list[Bench]]:
+    """As many benches as may work side by side, each with a network of its own. Raises LabError."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Bench.open(choice)) for _ in range(width)]
+
+
+def everything(stages: Sequence[Stage], goals: Sequence[tuple[Attack, Goal, str]]) -> list[Item]:
+    """Each of these goals at each of these stages."""
+    return [Item(stage, *goal) for stage in stages for goal in goals]
+
+
+async def shared(
+    side_by_side: Sequence[Bench], items: Sequence[T], work: Callable[[Bench, T], Awaitable[R]]
+) -> list[R]:
+    """What this work gives for each item, in their order; every bench takes the next one as soon as it is free.
+
+    The first failure ends all of it, and is raised.
+    """
+    waiting = deque(enumerate(items))
+    done: dict[int, R] = {}
+
+    async def take(bench: Bench) -> None:
+        while waiting:
+            place, item = waiting.popleft()
+            done[place] = await work(bench, item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for bench in side_by_side:
+                group.create_task(take(bench))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [done[place] for place in range(len(items))]
+
 
 async def run(
-    bench: Bench,
-    every: Sequence[Stage],
-    goals: Sequence[tuple[Attack, Goal, str]],
+    side_by_side: Sequence[Bench],
+    items: Sequence[Item],
     *,
     levers: str = "",
     ablations: bool = False,
-) -> AsyncIterator[Cell]:
-    """Each cell as it is judged, stage by stage; with `ablations` after its runs under turned levers."""
-    for stage in every:
-        turned = Levers.parse(levers, stage.levers)
-        await bench.control(stage, turned)
-        for attack, goal, case in goals:
-            cell = await bench.cell(stage, turned, attack, goal, case=case)
-            if ablations:
-                await bench.what_ifs(cell, stage, attack, goal)
-            yield cell
+    judged: Callable[[Cell], None] = lambda cell: None,
+) -> list[Cell]:
+    """The cells of these items, in their order; with `ablations` each is run again under turned levers.
+
+    judged: called with each cell when it is there. Every bench makes a control run before its first cell of a stage.
+    Raises LabError, and whatever an attack crashes with: the first failure ends the run.
+    """
+
+    async def judge(bench: Bench, item: Item) -> Cell:
+        turned = Levers.parse(levers, item.stage.levers)
+        await bench.controlled(item.stage, turned)
+        cell = await bench.cell(item.stage, turned, item.attack, item.goal, case=item.case)
+        if ablations:
+            await bench.what_ifs(cell, item.stage, item.attack, item.goal)
+        judged(cell)
+        return cell
+
+    alone = [item for item in items if item.goal.by_processor_time]
+    together = [item for item in items if not item.goal.by_processor_time]
+    cells = dict(zip(together, await shared(side_by_side, together, judge), strict=True))
+    cells |= zip(alone, await shared(side_by_side[:1], alone, judge), strict=True)
+    return [cells[item] for item in items]
 
 
 def unproven(cell: Cell) -> Iterator[str]:

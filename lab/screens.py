@@ -49,6 +49,8 @@ class Screen:
         self._as_rows = as_rows
         self.shown: list[Show] = []
         self._printed = 0
+        self._read: list[Line] | None = None
+        """The lines, once somebody has asked for them, until more is printed."""
         self._lowest = 0
         self._watch = watch
         self._screen = pyte.Screen(COLUMNS, ROWS)
@@ -78,13 +80,15 @@ class Screen:
 
     def lines(self) -> list[Line]:
         """Every line that stands on the screen now, wrapped rows joined again."""
-        joined: list[str] = []
-        for row in self._rows():
-            if row.startswith(CONTINUATION) and joined:
-                joined[-1] += row.removeprefix(CONTINUATION)
-            elif row:
-                joined.append(row)
-        return [_read(text) for text in joined]
+        if self._read is None:
+            joined: list[str] = []
+            for row in self._rows():
+                if row.startswith(CONTINUATION) and joined:
+                    joined[-1] += row.removeprefix(CONTINUATION)
+                elif row:
+                    joined.append(row)
+            self._read = [_read(text) for text in joined]
+        return self._read
 
     def _rows(self) -> list[str]:
         """The rows down to the lowest that the cursor has been on, without trailing blanks."""
@@ -97,6 +101,7 @@ class Screen:
 
     def _print(self, printed: list[str]) -> None:
         self._printed += len(printed)
+        self._read = None
         if self._printed >= ROWS:
             raise RuntimeError(f"more was printed than the {ROWS} rows of a screen hold; nothing can be judged")
         for row in printed:

@@ -13,7 +13,7 @@ from common.errors import LabError
 from common.levers import Levers
 from lab import runs
 from lab.bench import Bench, Cell
-from lab.matrix import run, unproven
+from lab.matrix import benches, everything, run, unproven
 from lab.report import Report, story
 from stages import Stage
 
@@ -124,18 +124,20 @@ async def matrix(options: Options) -> int:
     from rich.progress import Progress
 
     report = Report(quiet=options.json)
-    pairs = selected([], "")
-    every = list(stages.catalogue().values())
-    cells: list[Cell] = []
-    async with Bench.open(options.network) as bench:
+    goals = selected([], "")
+    stages_there = list(stages.catalogue().values())
+    items = everything(stages_there, goals)
+    async with benches(options.network) as side_by_side:
+        bench = side_by_side[0]
         _say_network(report, bench)
         with Progress(console=report.console, transient=True, disable=not report.on_terminal) as progress:
-            task = progress.add_task("running", total=len(every) * len(pairs))
-            running = run(bench, every, pairs, levers=options.levers, ablations=options.ablations)
-            async for cell in running:
-                cells.append(cell)
+            task = progress.add_task("running", total=len(items))
+
+            def judged(cell: Cell) -> None:
                 progress.update(task, description=f"stage {cell.stage} {cell.id}", advance=1)
-        report.table(cells, {"/".join(filter(None, (a.name, g.name, case))): g for a, g, case in pairs}, every)
+
+            cells = await run(side_by_side, items, levers=options.levers, ablations=options.ablations, judged=judged)
+        report.table(cells, {"/".join(filter(None, (a.name, g.name, case))): g for a, g, case in goals}, stages_there)
         faults = [fault for cell in cells for fault in unproven(cell)] if options.ablations else []
         for fault in faults:
             report.line(f"Not shown: {fault}.", "bold yellow")

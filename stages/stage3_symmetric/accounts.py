@@ -10,6 +10,7 @@ import os
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Protocol
 
@@ -78,7 +79,7 @@ class Accounts:
     def __init__(self, file: Path, hashing: Hashing) -> None:
         self.file = file
         self.hashing = hashing
-        self._nobody = hashing.hash(os.urandom(16))
+        self._nobody = _of_nobody(type(hashing))
         self._prepare()
 
     def register(self, name: str, password: str) -> bool:
@@ -138,6 +139,12 @@ class Accounts:
             database.execute("PRAGMA synchronous = FULL")
             with database:
                 yield database
+
+
+@cache
+def _of_nobody(way: type[Hashing]) -> bytes:
+    """What a login under an unknown name is compared with. It takes as long to make as any, so it is made once."""
+    return way().hash(os.urandom(16))
 
 
 def _normal(password: str) -> bytes:

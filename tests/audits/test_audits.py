@@ -22,7 +22,7 @@ from common.lan import LanUnavailable
 from common.levers import Levers
 from common.session import Person, Show
 from common.wire import WireError, decoder
-from lab import audits
+from lab import audits, matrix
 from lab.audits import AuditFinding
 from lab.bench import Bench, Cell
 from lab.cli import STAGE_VERBS
@@ -75,8 +75,12 @@ def ran() -> dict[int, Run]:
     """Every audit's evidence, run once on the network that NETWORK= names, or the best there is."""
 
     async def every() -> dict[int, Run]:
-        async with Bench.open(os.environ.get("NETWORK") or "auto") as bench:
-            return {s.number: Run(*await audits.evidence_of(bench, s, audits.read(s))) for s in STAGES}
+        async def one(bench: Bench, stage: Stage) -> Run:
+            return Run(*await audits.evidence_of(bench, stage, audits.read(stage)))
+
+        async with matrix.benches(os.environ.get("NETWORK") or "auto") as side_by_side:
+            runs = await matrix.shared(side_by_side, STAGES, one)
+            return {stage.number: run for stage, run in zip(STAGES, runs, strict=True)}
 
     try:
         return asyncio.run(every())

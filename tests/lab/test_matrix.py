@@ -9,7 +9,7 @@ import pytest
 import attacks
 import stages
 from lab import matrix
-from lab.bench import Bench, Cell
+from lab.bench import Cell
 from lab.verbs import selected
 
 NETWORK = os.environ.get("NETWORK") or "auto"
@@ -29,19 +29,20 @@ Cells = Mapping[tuple[int, str], Cell]
 def cells() -> Cells:
     """Every cell, with its ablation or its remedy."""
 
-    async def everything() -> Cells:
-        async with Bench.open(NETWORK) as bench:
-            running = matrix.run(bench, STAGES, GOALS, ablations=True)
-            return {(cell.stage, cell.id): cell async for cell in running}
+    async def whole() -> Cells:
+        async with matrix.benches(NETWORK) as side_by_side:
+            ran = await matrix.run(side_by_side, matrix.everything(STAGES, GOALS), ablations=True)
+            return {(cell.stage, cell.id): cell for cell in ran}
 
-    return asyncio.run(everything())
+    return asyncio.run(whole())
 
 
 def test_the_threads_runtime_changes_no_verdict_at_the_first_stage(cells: Cells) -> None:
     async def threaded() -> dict[str, str]:
-        async with Bench.open(NETWORK) as bench:
-            running = matrix.run(bench, STAGES[:1], GOALS, levers="runtime=threads")
-            return {cell.id: cell.verdict async for cell in running}
+        async with matrix.benches(NETWORK) as side_by_side:
+            items = matrix.everything(STAGES[:1], GOALS)
+            ran = await matrix.run(side_by_side, items, levers="runtime=threads")
+            return {cell.id: cell.verdict for cell in ran}
 
     assert asyncio.run(threaded()) == {c.id: c.verdict for (number, _), c in cells.items() if number == 1}
 
