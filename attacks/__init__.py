@@ -43,8 +43,8 @@ Position = Literal["tap", "on-path", "outsider", "insider", "departed", "server"
 
 Moment = Literal["talking", "departed", "bob-restarted", "alice-left", "over"]
 """When an attack can ask to be woken: all three are there and have talked; Carol's account was removed (position
-`departed` only; Alice then says and whispers something new); Bob has stopped his client and started it again (only
-where a whisper is to be replayed); Alice has left; everybody has left."""
+`departed` only; Alice then says and whispers something new); Bob has stopped his client and started it again (where the
+goal `restarts`); Alice has left; everybody has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Goal:
     trial: what the scene does in each of the goal's trials (a key of `lab.scene.TRIALS`).
     cases: where a goal is tried in several ways, each a cell of its own: the way, and the levers under which it works.
     by_processor_time: the verdict depends on what the attack's work took of a processor, so nothing may run beside it.
+    restarts: Bob stops his client and starts it again, after the three have talked.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Goal:
     remedy: Mapping[int, str] | str = field(default="", hash=False)
     cases: Mapping[str, str] = field(default_factory=dict, hash=False)
     by_processor_time: bool = False
+    restarts: bool = False
 
     def expected_at(self, stage: int) -> str:
         """`broken`, `held` or `not-applicable` at this stage with its default levers. Raises LabError."""

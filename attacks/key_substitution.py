@@ -9,7 +9,7 @@ from typing import Any
 from attacks import Claim, Foothold, Goal, attack
 from attacks.boxes import BetweenBoxes
 from attacks.exchange import between as between_members
-from attacks.taken import Ghost, introduce_again
+from attacks.taken import mailboxes
 from attacks.words import words_of
 from common.messages import Message
 from common.session import Send, ServerEffect
@@ -32,6 +32,7 @@ ABSENT = "members have no keys here that could be exchanged"
             "after_pin",
             "read between two who talked before",
             wins="read-later-room",
+            restarts=True,
             expected="--BBH",
             absent=ABSENT,
             ablation={5: "pinning=none"},
@@ -41,41 +42,34 @@ ABSENT = "members have no keys here that could be exchanged"
 async def key_substitution(foothold: Foothold, goal: Goal) -> Claim:
     """Alice and Bob learn each other's public keys from the server, and the server hands out its own instead. When Bob
     asks Alice for the room key, each of them agrees on a key with the server, which passes the room key on and keeps
-    a copy. If it missed that moment, it asks Alice once more, in Bob's name: nothing says whose public key it is. Where
-    each member's key stands in the roster, it writes its own there, or says that Bob came back with a new one.
+    a copy: nothing says whose public key it is. Where each member's key stands in the roster, it writes its own there,
+    and its own address too, so that whispers come to it and are sealed anew. If it missed the first moment, it waits
+    until Bob comes back.
     """
     stage = foothold.stage
     between = between_members(stage, foothold.note)
-    bob_again = Ghost(foothold, "bob")
     sealed: list[Any] = []
 
     def substitute(send: Send) -> list[ServerEffect]:
-        """The same to each recipient, but for the keys."""
+        """The same to each recipient, but for the keys and the addresses."""
         recipients: Sequence[Any] = send.to
-        return [Send(between.carry(send.message, to.name), [to]) for to in recipients]
+        return [Send(mail.announce(between.carry(send.message, to.name), to.name), [to]) for to in recipients]
 
     def carry(session: Any, message: Message, effects: list[ServerEffect]) -> list[ServerEffect]:
-        if isinstance(message, stage.messages["say"]):
-            sealed.append(message)
-        if bob_again.takes(message):
-            return []
         if not meddling:
             return effects
+        if isinstance(message, stage.messages["say"]):
+            sealed.append(message)
         return [one for e in effects for one in (substitute(e) if isinstance(e, Send) else [e])]
 
     meddling = goal.name == "first_contact"
-    foothold.taken.hook = carry
-    if goal.name == "after_pin":
-        await foothold.until("talking")
-        sealed.clear()
-        if isinstance(between, BetweenBoxes):
+    async with mailboxes(foothold, between.carry if isinstance(between, BetweenBoxes) else None) as mail:
+        foothold.taken.hook = carry
+        if not meddling:
+            await foothold.until("talking")
             meddling = True
-            introduce_again(foothold, between, ["alice", "bob"])
-        else:
-            await bob_again.get_key("alice")
-    await foothold.until("over")
-    keys = [key for key in (*between.keys, bob_again.key) if key]
-    texts = [words_of(stage, message, keys) for message in sealed]
+        await foothold.until("over")
+    texts = [words_of(stage, message, between.keys) for message in sealed]
     return Claim(read=[text for text in texts if text], did="put keys of its own in place of the members'")
 
 

@@ -28,6 +28,7 @@ from common.session import Address
             "whisper",
             "a recorded whisper is shown again, also after Bob restarted",
             wins="replayed-whisper",
+            restarts=True,
             expected="BBBBH",
             ablation={5: "replay_protection=off"},
             remedy={3: "replay_protection=on", 4: "replay_protection=on"},

@@ -16,6 +16,7 @@ from attacks.words import kind_of, message_in
             "room",
             "open what was recorded before the key was stolen",
             wins="read-room",
+            restarts=True,
             expected="--BBB",
             absent="nothing is encrypted here: the recording can be read without a key",
         ),

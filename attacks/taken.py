@@ -1,16 +1,25 @@
 """What a taken server can do with what it carries: what the attacks of position `server` share."""
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from attacks import Foothold
+from attacks.boxes import BetweenBoxes, boxed
+from attacks.exchange import Asking
+from attacks.words import message_in
 from common.messages import Left, Message
-from common.session import Send, ServerEffect
+from common.session import Address, Send, ServerEffect
+from common.wire import encode_datagram
 
-from .boxes import BetweenBoxes, boxed
-from .exchange import Asking
+PEOPLE: Final = 8
+"""For how many members whispers are taken in; further ones keep their true address."""
 
 
 def words(message: Message) -> list[str]:
@@ -47,6 +56,53 @@ def introduce_again(foothold: Foothold, between: BetweenBoxes, names: Iterable[s
             back = foothold.stage.messages["joined"](**fields)
             others = list(room.all_but(room.session(name)))
             taken.perform(None, [Send(Left(name=name), others), Send(back, others)])
+
+
+@dataclass
+class Mailboxes:
+    """Whispers pass the server by, unless the addresses that it announces are its own: then they come here first."""
+
+    foothold: Foothold
+    carry: Callable[[Any, str], Any]
+    """Gets a whisper and whom it is for, returns what goes on in its place."""
+    free: list[socket.socket]
+    """Nobody's yet."""
+    own: dict[str, int] = field(default_factory=dict)
+    """At which of our ports a member's whispers arrive."""
+    true: dict[str, Address] = field(default_factory=dict)
+
+    def announce(self, message: Any, to: str) -> Any:
+        """The same roster, or the same newcomer, with our address for each member but the one that it goes to."""
+        if hasattr(message, "members"):
+            return replace(message, members=[self._at_ours(member, to) for member in message.members])
+        return self._at_ours(message, to) if hasattr(message, "udp_port") else message
+
+    def _at_ours(self, member: Any, to: str) -> Any:
+        if member.name not in self.own and self.free:
+            self.own[member.name] = self.free.pop().getsockname()[1]
+        self.true[member.name] = (member.address, member.udp_port)
+        if member.name == to or member.name not in self.own:
+            return member
+        return replace(member, address=self.foothold.host.address, udp_port=self.own[member.name])
+
+    def pass_on(self, sock: socket.socket) -> None:
+        """A datagram has come in: send on what is to be in its place."""
+        message = message_in(self.foothold.stage, sock.recv(1 << 16))
+        if message is not None and message.to in self.true:
+            sock.sendto(encode_datagram(self.carry(message, message.to)), self.true[message.to])
+
+
+@contextlib.asynccontextmanager
+async def mailboxes(foothold: Foothold, carry: Callable[[Any, str], Any] | None) -> AsyncIterator[Mailboxes]:
+    """Take in the members' whispers until the block ends; without `carry`, leave them alone."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(await foothold.host.bind_udp()) for _ in range(PEOPLE if carry else 0)]
+        mail = Mailboxes(foothold, carry or (lambda whisper, to: whisper), list(socks))
+        for sock in socks:
+            loop.add_reader(sock, mail.pass_on, sock)
+            stack.callback(loop.remove_reader, sock)
+        yield mail
 
 
 def kept_from(session: Any, effects: list[ServerEffect]) -> list[ServerEffect]:

@@ -117,7 +117,6 @@ class Bench:
         self.network = network
         self.why = why
         self.recordings: dict[str, Recording] = {}
-        self._misled = True
         self._controlled: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
         self._capture = Capture(network.mirror())
 
@@ -146,7 +145,6 @@ class Bench:
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
         scene = self._set(stage, levers, "switch", watch)
-        self._misled = False
         with _Crashes():
             await scene.play()
         self.recordings["control"] = self._capture.cut()
@@ -175,7 +173,6 @@ class Bench:
             raise LabError(f"{attack.name}/{goal.name} is tried in these ways: {', '.join(goal.cases) or 'only one'}.")
         started = time.perf_counter()
         scene = self._set(stage, levers, "hub" if attack.taps else "switch", watch)
-        self._misled = attack.position == "on-path"
         scene.case = case
         with _Crashes():
             claim = await scene.play(attack, goal)
@@ -210,9 +207,8 @@ class Bench:
     def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
         self.network.become(kind)
-        if self._misled:  # whoever is on the path lies to the hosts about each other
-            for host in self.network.hosts.values():
-                if isinstance(host, LanHost):
-                    host.forget_neighbours()
+        for host in self.network.hosts.values():
+            if isinstance(host, LanHost):  # what it learned by ARP may be a lie, or about to be asked again
+                host.forget_neighbours()
         self._capture.cut()
         return Scene(stage, levers, self.network, watch, PATIENCE)

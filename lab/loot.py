@@ -3,42 +3,25 @@
 from typing import Any, Final
 
 from common.messages import Message
-from common.session import Send, Server, ServerEffect, ServerSession, Work
+from common.session import Send, Server, ServerEffect
 from common.wire import encode_datagram
+from lab.observed import ObservedServer
 
 KEY_BYTES: Final = 32
 """The size of every key in the lab."""
 
 
-class RecordedServer:
+class RecordedServer(ObservedServer):
     """The stage's own server, and a record of every message that its sessions passed on."""
 
     def __init__(self, server: Server) -> None:
-        self.server = server
+        super().__init__(server)
         self.relayed: list[bytes] = []
 
-    def session(self, address: str) -> ServerSession:
-        """The stage's own session, with the recorder behind it."""
-        session = self.server.session(address)
-        honest = session.received
-
-        def received(message: Message) -> list[ServerEffect]:
-            return self._recorded(honest(message))
-
-        session.received = received  # type: ignore[method-assign]
-        return session
-
-    def _recorded(self, effects: list[ServerEffect]) -> list[ServerEffect]:
-        """The same effects, of which each message is written down; slow work is when its result is there."""
+    def observe(self, session: Any, message: Message, effects: list[ServerEffect]) -> list[ServerEffect]:
+        """The same effects, of which each message is written down."""
         self.relayed += [encode_datagram(effect.message) for effect in effects if isinstance(effect, Send)]
-        return [self._after(effect) if isinstance(effect, Work) else effect for effect in effects]
-
-    def _after(self, work: Work) -> Work:
-        return work._replace(then=lambda result: self._recorded(work.then(result)))
-
-    def remove(self, name: str) -> list[ServerEffect]:
-        """The operator takes a member's place away."""
-        return self.server.remove(name)
+        return effects
 
 
 def keys_in(memory: object) -> dict[str, bytes]:

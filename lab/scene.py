@@ -24,12 +24,13 @@ from common.hosts import Host
 from common.levers import Levers
 from common.messages import Message
 from common.runtime import Client
-from common.session import Address, Person, Server, ServerEffect, ServerSession, Show, Work, alarm
+from common.session import Address, Person, Server, ServerEffect, Show, alarm
 from lab import weak_password
 from lab.certificates import handed_out
 from lab.hosting import running_server, start_client
 from lab.loot import RecordedServer, keys_in
 from lab.network import Network
+from lab.observed import ObservedServer
 from lab.screens import Screen
 from stages import Stage
 
@@ -175,7 +176,7 @@ class Scene:
         if "carol" in cast:
             await self.say("carol", "Good morning from Carol.")
         await moment("talking")
-        if foothold and foothold.goal.wins == "replayed-whisper":
+        if foothold and foothold.goal.restarts:
             await self.whisper("alice", "bob", "One thing more, between us.")  # behind whatever was sent to him before
             await self._restart("bob", server)
             await moment("bob-restarted")
@@ -353,32 +354,19 @@ TRIALS: Final = {
 """
 
 
-class TakenServer:
+class TakenServer(ObservedServer):
     """See `attacks.Taken`. Under `runtime=threads` the hook runs in the sessions' threads, one at a time."""
 
     def __init__(self, server: Server) -> None:
-        self.server = server
+        super().__init__(server)
         self.crashes: list[Exception] = []
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self.hook: Callable[[Any, Message, list[ServerEffect]], list[ServerEffect]] = lambda session, message, e: e
         self.perform: Callable[[Any, list[ServerEffect]], None] = lambda session, effects: None
 
-    def session(self, address: str) -> ServerSession:
-        """The stage's own session, with the hook between it and the runtime."""
-        session = self.server.session(address)
-        honest = session.received
-        session.received = lambda message: self._instead(session, message, honest(message))  # type: ignore[method-assign]
-        return session
-
-    def remove(self, name: str) -> list[ServerEffect]:
-        """The operator takes a member's place away."""
-        return self.server.remove(name)
-
-    def _instead(self, session: ServerSession, message: Message, effects: list[ServerEffect]) -> list[ServerEffect]:
-        """What the hook makes of the effects; where slow work comes first, of those that its result brings."""
-        if any(isinstance(effect, Work) for effect in effects):
-            return [self._after(session, message, e) if isinstance(e, Work) else e for e in effects]
+    def observe(self, session: Any, message: Message, effects: list[ServerEffect]) -> list[ServerEffect]:
+        """What the hook makes of the effects."""
         try:
             return self.hook(session, message, effects)
         except Exception as error:
@@ -386,9 +374,6 @@ class TakenServer:
             raise
         finally:
             self._loop.call_soon_threadsafe(self._changed.set)
-
-    def _after(self, session: ServerSession, message: Message, work: Work) -> Work:
-        return work._replace(then=lambda result: self._instead(session, message, work.then(result)))
 
     async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
         """See `attacks.Taken`."""

@@ -29,6 +29,8 @@ LEVERS: Final = (
     Lever("padding", ("off", "buckets"), "is a text's length hidden?"),
 )
 WANTS_PASSWORD: Final = True
+ONE_CLIENT_A_FOLDER: Final = True
+"""By hand, a second client that would write the same counters does not start."""
 
 
 def server(levers: Levers, folder: Path) -> Server:
