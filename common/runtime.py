@@ -387,7 +387,10 @@ class Client(asyncio.Protocol):
         """The person typed a line."""
         if self._closing or self.ended.is_set():
             return
-        effects = commands.typed(self.session, line)
+        try:
+            effects = commands.typed(self.session, line)
+        except LabError as error:
+            effects = _cannot_go_on(error)
         if self.transport.is_closing() and any(isinstance(effect, Send) for effect in effects):
             effects = [notice("There is no connection to the server right now; that was not sent.")]
         self.perform(effects)
@@ -442,6 +445,8 @@ class Client(asyncio.Protocol):
         except WireError as error:
             self.show(alarm(f"The server sent something that is no message, so this client left. {error.reason}"))
             self.close()
+        except LabError as error:
+            self.perform(_cannot_go_on(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._closing:
@@ -484,6 +489,8 @@ class Client(asyncio.Protocol):
             effects = self.session.datagram(decoder(self.session.whispers).decode(data), source)
         except WireError as error:
             effects = [alarm(f"A datagram from {source[0]} was no whisper and was dropped. {error.reason}")]
+        except LabError as error:
+            effects = _cannot_go_on(error)
         self.perform([effect for effect in effects if self._worth_showing(effect)])
 
     def _worth_showing(self, effect: ClientEffect) -> bool:
@@ -498,6 +505,11 @@ class Client(asyncio.Protocol):
         text = effect.text if known else "any other"
         count = self._alarms[text] = self._alarms.get(text, 0) + 1
         return count & (count - 1) == 0
+
+
+def _cannot_go_on(error: LabError) -> list[ClientEffect]:
+    """What a session cannot write down, it must not show: the client ends, and says why."""
+    return [alarm(str(error)), Close()]
 
 
 class _Whispers(asyncio.DatagramProtocol):

@@ -40,7 +40,7 @@ from lab.capture import Recording
 from lab.matrix import benches, everything, run, shared
 from lab.referee import CLAIMED, TRIALS_RIGHT, VICTIM
 from lab.report import Report
-from lab.runs import ROOT, write_whole
+from lab.runs import ROOT, write_text
 from lab.scene import MEMBERS
 from lab.verbs import Options, selected
 from stages import Stage
@@ -495,11 +495,11 @@ async def regenerate(options: Options) -> int:
     held = [f"{f.id} cites {cell.id}" for s, cells in ran.items() for f, cell in not_broken(texts[s], cells)]
     for stage, text in sorted(written.items(), key=lambda done: done[0].number):
         if not held and text != texts[stage]:
-            write_whole(path_of(stage), text)
+            write_text(path_of(stage), text)
         said = "not written" if held else "as it was" if text == texts[stage] else "written anew"
         report.line(f"audits/{stage.slug}.md: {len(ran[stage])} cells run, {said}.")
     if not held and matrix != page:
-        write_whole(README, matrix)
+        write_text(README, matrix)
         report.line("README.md: the matrix was written anew.")
     if held:
         report.line(

@@ -1,23 +1,21 @@
 """A run's folder: the captures, the transcript, the verdicts. Files appear whole or not at all."""
 
 import json
-import os
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from common.files import write_whole
 from lab.bench import Bench, Cell
 
 ROOT = Path(__file__).parent.parent
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+def write_text(path: Path, text: str) -> None:
+    """Write a file for everybody to read, so that nobody ever sees half of it. Raises LabError."""
+    write_whole(path, text.encode() if text.endswith("\n") else f"{text}\n".encode(), mode=0o644)
 
 
 def verdicts(bench: Bench, cells: Iterable[Cell], folder: Path | None) -> dict[str, Any]:
@@ -38,6 +36,6 @@ def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str]) -> P
         recording.write(folder / f"{name.replace('/', '-')}.pcapng")
     for cell in cells:
         cell.capture = f"{cell.id.replace('/', '-')}.pcapng" if cell.id in bench.recordings else ""
-    write_whole(folder / "transcript.txt", "\n".join(transcript) + "\n")
-    write_whole(folder / "verdicts.json", json.dumps(verdicts(bench, cells, folder), indent=2) + "\n")
+    write_text(folder / "transcript.txt", "\n".join(transcript))
+    write_text(folder / "verdicts.json", json.dumps(verdicts(bench, cells, folder), indent=2))
     return folder

@@ -5,10 +5,10 @@ message waits for the disk and no two messages of one sender ever have the same 
 checked: whoever records a message can have it shown again.
 """
 
-import os
 from pathlib import Path
 
 from common.errors import LabError
+from common.files import write_whole
 
 from .room_key import Counter, Kind
 
@@ -56,12 +56,7 @@ def next_session(file: Path) -> int:
         last = int(file.read_text()) if file.exists() else 0
         if not 0 <= last < 2**53 - 1:
             raise ValueError(f"{last} is no number of a session")
-        unfinished = file.with_suffix(".part")
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write(str(last + 1))
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.replace(file)
     except (OSError, ValueError) as error:
-        raise LabError(f"{file} is damaged or cannot be written ({error}); move it away and start again.") from None
+        raise LabError(f"{file} is damaged ({error}); move it away and start again.") from None
+    write_whole(file, str(last + 1).encode(), lasting=True)
     return last + 1

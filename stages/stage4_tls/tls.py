@@ -9,7 +9,6 @@ The certificates are short-lived and remade before they expire. What stays is th
 """
 
 import datetime
-import os
 import ssl
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.errors import LabError
+from common.files import write_whole
 
 SERVER_NAME: Final = "server.lab.test"
 CA_DAYS: Final = 365
@@ -205,8 +205,4 @@ def lasts(until: datetime.datetime) -> bool:
 def write(file: Path, text: bytes, mode: int) -> None:
     """Write a file whole or not at all, with this mode from the beginning."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = file.with_name(file.name + ".part")
-    unfinished.unlink(missing_ok=True)  # what an interrupted run left behind may be open to others
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
-        out.write(text)
-    unfinished.replace(file)
+    write_whole(file, text, mode=mode)

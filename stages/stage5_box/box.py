@@ -11,7 +11,6 @@ from what is expected, is refused.
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
 
@@ -21,6 +20,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey
 
 from common.errors import LabError
+from common.files import write_whole
 from common.messages import Message, Presence, Words
 from common.text import Name
 
@@ -162,13 +162,7 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
 def identity(file: Path) -> PrivateKey:
     """The member's own key, made at the first start. Raises LabError for a file that is none."""
     if not file.exists():
-        unfinished = file.with_suffix(".part")
-        unfinished.unlink(missing_ok=True)  # what an interrupted start left behind
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(bytes(PrivateKey.generate()).hex())
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.replace(file)
+        write_whole(file, bytes(PrivateKey.generate()).hex().encode(), lasting=True)
     if file.stat().st_mode & 0o077:
         raise LabError(f"{file} can be read by others; close it with: chmod 600 {file}")
     try:

@@ -9,13 +9,13 @@ kept them from us. Whispers go over UDP, which reorders, so the last 64 are reme
 3.4.3). What is withheld for good is never told: no later counter comes.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from common.errors import LabError
+from common.files import write_whole
 
 from .box import Counter, Kind
 
@@ -60,10 +60,7 @@ class Counters:
 
     def _record(self, at: str, last: Counter, window: int) -> None:
         self.seen[at] = (last, window)
-        unfinished = self.file.with_suffix(".part")
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(msgspec.json.encode(self.seen))
-        unfinished.replace(self.file)
+        write_whole(self.file, msgspec.json.encode(self.seen))
 
     def _load(self) -> dict[str, tuple[Counter, int]]:
         try:
@@ -82,12 +79,7 @@ def next_session(file: Path) -> int:
         last = int(file.read_text()) if file.exists() else 0
         if not 0 <= last < 2**53 - 1:
             raise ValueError(f"{last} is no number of a session")
-        unfinished = file.with_suffix(".part")
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write(str(last + 1))
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.replace(file)
     except (OSError, ValueError) as error:
-        raise LabError(f"{file} is damaged or cannot be written ({error}); move it away and start again.") from None
+        raise LabError(f"{file} is damaged ({error}); move it away and start again.") from None
+    write_whole(file, str(last + 1).encode(), lasting=True)
     return last + 1

@@ -4,13 +4,13 @@ The first key is taken on trust, and shown with its safety number, which two peo
 key under the same name is refused until the person decides, and another name with the same key as well.
 """
 
-import os
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from common.errors import LabError
+from common.files import write_whole
 
 from .box import Key
 
@@ -59,10 +59,7 @@ class Pins:
     def pin(self, name: str, key: bytes, *, verified: bool = False) -> None:
         """Take this key for this name, from now on."""
         self.known[name] = Pin(key, verified)
-        unfinished = self.file.with_suffix(".part")
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(msgspec.json.encode(self.known))
-        unfinished.replace(self.file)
+        write_whole(self.file, msgspec.json.encode(self.known), lasting=True)
 
     def _load(self) -> dict[str, Pin]:
         if not self.file.exists():

@@ -180,7 +180,7 @@ def test_regenerate_writes_nothing_where_a_finding_is_no_longer_true(
 
     monkeypatch.setattr(audits, "evidence_of", held)
     monkeypatch.setattr(audits, "verdicts_of", verdicts)
-    monkeypatch.setattr(audits, "write_whole", write)
+    monkeypatch.setattr(audits, "write_text", write)
     assert asyncio.run(audits.regenerate(Options(network="loopback", json=True))) == 1
     assert "S1-06 cites mitm/read" in json.loads(capsys.readouterr().out)["not_broken"]
 

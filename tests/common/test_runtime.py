@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from common import runtime as runtime_module
+from common.errors import LabError
 from common.hosts import ThisMachine
 from common.limits import Limits
 from common.messages import Say
@@ -222,6 +223,26 @@ def test_framing_decides_whether_the_second_of_two_messages_is_lost(
         await done.wait()
         server.close()
         await server.wait_closed()
+
+    run(conversation())
+
+
+def test_client_that_cannot_write_down_what_it_accepts_shows_only_that_and_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def conversation() -> None:
+        async with room() as house:
+            alice, bob = await house.bystanders()
+
+            def full(*_: object) -> list[object]:
+                raise LabError("seen.json cannot be written (No space left on device); mend that and start again.")
+
+            monkeypatch.setattr(bob.client.session, "received", full)
+            alice.says("are you there?")
+            await bob.sees("seen.json cannot be written (No space left on device); mend that and start again.")
+            await bob.client.ended.wait()
+            await alice.sees("bob left")
+            assert not any(show.text == "are you there?" for show in bob.seen)
 
     run(conversation())
 
