@@ -90,7 +90,6 @@ class Goal:
         """The levers under which the goal, broken at this stage, is held; empty where there are none."""
         return self.remedy if isinstance(self.remedy, str) else self.remedy.get(stage, "")
 
-
     def what_ifs_at(self, stage: int, case: str = "") -> dict[str, str]:
         """For each set of other levers, `broken` or `held`."""
         at = list(self.cases).index(case) if case else 0
@@ -259,7 +258,10 @@ def names() -> list[str]:
     return sorted(m.name for m in modules if not m.name.startswith("_") and m.name not in _PLUMBING)
 
 
-_PLUMBING = {"on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "guesses", "terminate", "static_rsa"}
+_PLUMBING = {
+    *("on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "guesses"),
+    *("terminate", "static_rsa"),
+}
 
 
 def find(name: str) -> Attack:

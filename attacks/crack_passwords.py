@@ -31,6 +31,14 @@ MANY_USERS: Final = 1_000
             expected="-HHHH",
             absent="nobody has a password here",
             ablation="password_hash=sha256",
+            what_ifs={
+                2: {
+                    "password_hash=plaintext": "B",
+                    "password_hash=sha256": "B",
+                    "password_hash=salted-sha256": "B",
+                    "password_hash=scrypt": "H",
+                }
+            },
         ),
     ),
 )

@@ -93,8 +93,6 @@ class Scene:
     spoken: list[Spoken] = field(default_factory=list)
     canaries: dict[str, str] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
-    passphrase: str = ""
-    """What all members were told, where the levers want it; as people choose one."""
     folder: Path = field(default_factory=Path)
     server: Any = None
     perform: Callable[[Any, list[ServerEffect]], Any] = field(default=lambda session, effects: None)
@@ -113,11 +111,8 @@ class Scene:
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """Run the conversation, with an attack where one is given, and return what it claims."""
         self.canaries = {kind: f"{kind}-{secrets.token_hex(6)}" for kind in CANARIES}
-        self.passphrase = weak_password.draw() if self.stage.wants_passphrase(self.levers) else ""
-        self.people = {
-            name: Person(name, 0, secrets.token_urlsafe(12), register=True, passphrase=self.passphrase)
-            for name in MEMBERS
-        }
+        told = weak_password.draw() if self.stage.wants_passphrase(self.levers) else ""  # as people choose one
+        self.people = {n: Person(n, 0, secrets.token_urlsafe(12), register=True, passphrase=told) for n in MEMBERS}
         self.people["alice"] = replace(self.people["alice"], password=self.canaries["password"])
         with tempfile.TemporaryDirectory(prefix="lab-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
             for name in ("server", "mallory", *MEMBERS):

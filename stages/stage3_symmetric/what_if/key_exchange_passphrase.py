@@ -1,21 +1,22 @@
-"""`key_exchange=passphrase`: the room key is made from a passphrase that all members were told, and nothing is exchanged.
+"""`key_exchange=passphrase`: the room key is made from a passphrase that all members were told; nothing is exchanged.
 
-What is right about it: there is no exchange to stand in the middle of, and no member who hands the key to whomever the
+What is right about it: there is no exchange to stand in the middle of, and no member who gives the key to whoever the
 server names.
 
 Why it is wrong: a passphrase is not a key. People choose it from few, and here one fast hash makes a key of it, so a
-guess costs microseconds. Whoever has one recorded message tries words until it opens, offline, where no server counts
-the tries. There is no salt: every room of this name, on every server, has the same key for the same words, and one
-table of guesses serves them all. Argon2id (RFC 9106) with a salt would make each guess dear; a password-authenticated
-key exchange (SPAKE2, RFC 9382) would allow none offline.
+guess costs microseconds. Whoever has one recorded message tries words until it opens, offline, where nobody counts the
+tries. There is no salt: the same words make the same key in every room of this name, so one table of keys serves them
+all. Argon2id (RFC 9106) with a salt would make each guess dear; a password-authenticated key exchange (SPAKE2, RFC
+9382) would allow none offline.
 
-And it lasts: the same words give the same key tomorrow, and gave it last year. There is no forward secrecy, whoever was
-told once can read on until all others agree on new words, and the limit of messages for one key is never reset.
+And it lasts: the same words make the same key tomorrow, and made it last year. There is no forward secrecy; who was
+told once can read on until all others agree on new words; and the number of messages that one key allows is counted
+over all that time.
 
 Nobody grants a key, so nobody tells a newcomer how far each sender has counted. With `replay_protection=on` a client
 therefore counts from the first room message that it hears of each sender, and takes nothing before that for missing.
-What it has accepted it never shows again while it runs. After a restart it knows of nothing, the key is still the old
-one, and what was recorded before opens once more.
+What it has accepted it shows no second time while it runs. After a restart it knows of nothing, the key is still the
+old one, and what was recorded before opens once more.
 """
 
 import unicodedata
@@ -49,8 +50,8 @@ class PassphraseSession(ClientSession):
         return self.have_key(RoomKey(self.shared, self.ciphers))
 
     def grant(self, request: KeyRequest) -> list[ClientEffect]:
-        """Nobody is given the room key: members know the words."""
-        return [alarm(f"{request.sender} asked for the room key, which nobody is given here; members know the words.")]
+        """Nobody is given the room key, whoever the server says has come."""
+        return [alarm(f"{request.sender} asked for the room key, which nobody is given here; it was not given.")]
 
 
 class UntoldCounters(CheckedCounters):
