@@ -7,12 +7,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from attacks import Claim, Foothold, Goal, attack, exchange
 from attacks.guesses import common_passwords, duration
 from attacks.words import kind_of, message_in
 from stages import Stage
+
+NOBODYS: Final = bytes(32)
+"""A key that was made from no words: what it opens was not sealed (cipher=off)."""
 
 
 @attack(
@@ -34,22 +37,31 @@ async def passphrase_guessing(foothold: Foothold, goal: Goal) -> Claim:
     sees whether one recorded message opens. Nobody counts her tries. When one fits, all the rest opens as well, from
     the first day that these words were in use.
     """
+    stage = foothold.stage
     await foothold.until("over")
-    recorded = sealed_in(foothold.stage, foothold.loot.relayed)
+    recorded = sealed_in(stage, foothold.loot.relayed)
     if not recorded:
         return Claim(did="found no sealed message in the record")
+    if opened(stage, NOBODYS, recorded[:1]):
+        return Claim(read=opened(stage, NOBODYS, recorded), did="read the record, which any key opens")
     words = common_passwords()
-    run = await asyncio.to_thread(guess, foothold.stage, recorded[0], words)
+    run = await asyncio.to_thread(guess, stage, recorded[0], words)
     for line in costs(run, len(words)):
         foothold.note(line)
     if run.key is None:
         return Claim(did=f"tried {run.guesses} passphrases on one recorded message, and none opened it")
-    opened = [exchange.read(foothold.stage, run.key, sealed) for sealed in recorded]
+    read = opened(stage, run.key, recorded)
     return Claim(
-        read=[text for text in opened if text],
+        read=read,
         did=f"found the passphrase after {run.guesses} guesses, {run.guesses / run.seconds:.0f} a second, "
-        f"and opened {sum(text is not None for text in opened)} of {len(recorded)} recorded messages",
+        f"and opened {len(read)} of {len(recorded)} recorded messages",
     )
+
+
+def opened(stage: Stage, key: bytes, recorded: Sequence[Any]) -> list[str]:
+    """The texts of those messages that this key opens."""
+    texts = [exchange.read(stage, key, sealed) for sealed in recorded]
+    return [text for text in texts if text is not None]
 
 
 def sealed_in(stage: Stage, relayed: Sequence[bytes]) -> list[Any]:

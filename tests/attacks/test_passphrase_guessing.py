@@ -75,6 +75,12 @@ def test_one_message_is_guessed_at_and_all_of_them_are_read(number: int) -> None
 
 
 @each_stage
+def test_where_nothing_is_sealed_no_passphrase_is_said_to_be_found(number: int) -> None:
+    claim, notes = attacked(number, recorded(number, "green eggs", "cipher=off"))
+    assert (claim, notes) == (Claim(read=SAID, did="read the record, which any key opens"), [])
+
+
+@each_stage
 def test_passphrase_that_nobody_chooses_is_not_found(number: int) -> None:
     claim, notes = attacked(number, recorded(number, "fm7 Xq-0 tilbury oarlock"))
     assert claim == Claim(did="tried 30000 passphrases on one recorded message, and none opened it")

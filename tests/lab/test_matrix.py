@@ -12,6 +12,7 @@ from attacks import Attack, Goal
 from common.levers import Levers
 from lab import matrix
 from lab.bench import Bench, Cell, WhatIf
+from lab.report import Report
 from lab.verbs import selected
 
 NETWORK = os.environ.get("NETWORK") or "auto"
@@ -108,6 +109,14 @@ def test_what_if_that_comes_out_otherwise_is_a_fault() -> None:
     cell = Cell("tamper", "room", "", 3, {}, "broken", False, "")
     cell.what_ifs = [WhatIf("cipher=off", "broken", "held", "it was"), WhatIf("cipher=aes-256-ctr", "held", "held", "")]
     assert list(matrix.unproven(cell)) == ["stage 3 tamper/room is held under cipher=off, not broken: it was"]
+
+
+def test_what_ifs_are_printed_below_the_table_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = Cell("passphrase_guessing", "room", "", 3, {}, "not-applicable", False, "")
+    cell.what_ifs = [WhatIf("key_exchange=passphrase", "broken", "broken", "read")]
+    Report().what_ifs([cell, Cell("tamper", "room", "", 3, {}, "held", False, "")])
+    line = "stage 3  broken          passphrase_guessing/room  what if key_exchange=passphrase\n"
+    assert capsys.readouterr().out == line
 
 
 def test_where_only_verified_keys_are_used_the_secret_was_typed_and_reported_unsent(cells: Cells) -> None:
