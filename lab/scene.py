@@ -436,6 +436,7 @@ class SceneFoothold:
         own = self.position in ("insider", "departed") and name == "carol"
         guess = password or secrets.token_urlsafe(12)
         folder = self._scene.folder / "mallory"
+        # whoever is no member was not told the room's passphrase either, and has a guess
         stranger = Person(name, 0, guess, register=register, folder=folder, passphrase=secrets.token_urlsafe(12))
         person = self._scene.people[name] if own else stranger
         client = await start_client(self.stage, self._scene.levers, self.host, self.server, person, show)
