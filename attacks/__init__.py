@@ -57,6 +57,8 @@ class Goal:
         its absence. Of two, each alone leaves it held. One text where it is the same set at all stages.
     remedy: by stage, the levers under which a broken goal is held, where there are such.
     absent: why the goal does not apply where `expected` has a dash.
+    what_ifs: by stage, what comes of other levers: for each set of them, written as always, B or H; where there are
+        cases, a letter for each of them in their order. Here a goal applies that does not by default.
     trial: what the scene does in each of the goal's trials (a key of `lab.scene.TRIALS`).
     cases: where a goal is tried in several ways, each a cell of its own: the way, and the levers under which it works.
     by_processor_time: the verdict depends on what the attack's work took of a processor, so nothing may run beside it.
@@ -74,12 +76,13 @@ class Goal:
     cases: Mapping[str, str] = field(default_factory=dict, hash=False)
     by_processor_time: bool = False
     restarts: bool = False
+    what_ifs: Mapping[int, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def expected_at(self, stage: int) -> str:
         """`broken`, `held` or `not-applicable` at this stage with its default levers. Raises LabError."""
         if stage > len(self.expected):
             raise LabError(f"What is expected of the goal {self.name} at stage {stage} is not written down: add it.")
-        return {"B": "broken", "H": "held", "-": "not-applicable"}[self.expected[stage - 1]]
+        return _LETTERS[self.expected[stage - 1]]
 
     def ablation_at(self, stage: int, case: str = "") -> str:
         """The levers under which the goal, held at this stage, is reached; empty where none are named."""
@@ -90,6 +93,30 @@ class Goal:
     def remedy_at(self, stage: int) -> str:
         """The levers under which the goal, broken at this stage, is held; empty where there are none."""
         return self.remedy if isinstance(self.remedy, str) else self.remedy.get(stage, "")
+
+    def what_ifs_at(self, stage: int, case: str = "") -> dict[str, str]:
+        """For each set of other levers, `broken` or `held`."""
+        at = list(self.cases).index(case) if case else 0
+        return {levers: _LETTERS[letters[at]] for levers, letters in self.what_ifs.get(stage, {}).items()}
+
+    def expected_under(self, stage: int, turned: Mapping[str, str], case: str = "") -> str:
+        """What is expected under these turned levers; empty where nothing of them is written down."""
+        named = self.what_ifs_at(stage, case)
+        if self.expected_at(stage) == "held":
+            named[self.ablation_at(stage, case)] = "broken"
+        elif self.expected_at(stage) == "broken":
+            named[self.remedy_at(stage)] = "held"
+        settings = {f"{name}={setting}" for name, setting in turned.items()}
+        return next((verdict for words, verdict in named.items() if set(words.split()) == settings), "")
+
+    def applies(self, stage: int, levers: Mapping[str, str]) -> bool:
+        """Can it be reached or held at this stage, under these levers? Raises LabError."""
+        settings = {f"{name}={setting}" for name, setting in levers.items()}
+        turned = any(settings.issuperset(words.split()) for words in self.what_ifs.get(stage, {}))
+        return turned or self.expected_at(stage) != "not-applicable"
+
+
+_LETTERS: Final = {"B": "broken", "H": "held", "-": "not-applicable"}
 
 
 @dataclass(slots=True)
@@ -235,7 +262,10 @@ def names() -> list[str]:
     return sorted(m.name for m in modules if not m.name.startswith("_") and m.name not in _PLUMBING)
 
 
-_PLUMBING = {"on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "terminate", "static_rsa"}
+_PLUMBING = {
+    *("on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "guesses"),
+    *("terminate", "static_rsa"),
+}
 
 
 def find(name: str) -> Attack:
@@ -253,7 +283,7 @@ def catalogue() -> list[Attack]:
         *("sniffer", "repeated_text", "message_length", "who_talks"),
         *("impersonation", "stolen_password", "member_forges", "spoofed_whisper", "member_reads_whisper", "departed"),
         *("mitm", "tamper", "replay", "forced_reconnection", "merged_messages", "escape_forgery"),
-        *("enumerate_users", "crack_passwords", "stolen_member_key"),
+        *("enumerate_users", "crack_passwords", "passphrase_guessing", "stolen_member_key"),
     )
     rank = {name: i for i, name in enumerate(order)}
     return sorted((find(name) for name in names()), key=lambda a: (rank.get(a.name, len(rank)), a.name))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from attacks import CPU_SECONDS, Claim, Foothold, Goal, attack
+from attacks.guesses import common_passwords, duration
 from attacks.hashes import PLAINTEXT, SHA256, Way, way_of
 
 SAMPLE: Final = 20_000
@@ -31,6 +32,14 @@ MANY_USERS: Final = 1_000
             absent="nobody has a password here",
             ablation="password_hash=sha256",
             by_processor_time=True,
+            what_ifs={
+                2: {
+                    "password_hash=plaintext": "B",
+                    "password_hash=sha256": "B",
+                    "password_hash=salted-sha256": "B",
+                    "password_hash=scrypt": "H",
+                }
+            },
         ),
     ),
 )
@@ -63,13 +72,6 @@ def stolen(folder: Path) -> dict[str, bytes]:
     """What the server stores for each account."""
     with contextlib.closing(sqlite3.connect(folder / "accounts.sqlite")) as database:
         return dict(database.execute("SELECT name, stored FROM accounts").fetchall())
-
-
-def common_passwords() -> list[str]:
-    """30,000 passwords, the most common first (the package zxcvbn, from 10 million leaked ones)."""
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
-    return list(FREQUENCY_LISTS["passwords"])
 
 
 @dataclass
@@ -123,14 +125,6 @@ def costs(way: Way, rate: float, fast: float, size: int) -> list[str]:
         f"the whole list of {size:,} takes {duration(whole)} for one account",
         f"for {MANY_USERS:,} accounts it takes {duration(whole * users)}: {shared}",
     ]
-
-
-def duration(seconds: float) -> str:
-    """In the unit in which a person thinks of it."""
-    for unit, size in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("s", 1.0)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds * 1000:.0f} ms"
 
 
 if __name__ == "__main__":

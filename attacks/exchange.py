@@ -7,6 +7,7 @@ break anything: the mathematics is the members' own.
 
 import importlib
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -103,20 +104,34 @@ def forge(stage: Stage, key: bytes, example: Any, text: str, *, ahead: int = 1) 
     return opened[0].seal(example.kind, example.sender, example.to, (session, n + ahead), text)
 
 
-def _open(stage: Stage, key: bytes, sealed: Any) -> tuple[Any, str] | None:
-    """The room key in the first of the stage's ciphers that opens the message, and the text.
+def key_from(stage: Stage, passphrase: str) -> bytes:
+    """The room key that members make of a passphrase, where they do; how it is made is no secret."""
+    key: bytes = _module(stage, "what_if.key_exchange_passphrase").room_key_from(passphrase)
+    return key
 
-    Which cipher is in use is no secret; authenticated ones come first, because the others open anything.
-    """
-    room_key, weak = _module(stage, "room_key"), _module(stage, "what_if.cipher").WAYS
-    paddings = (room_key.NoPadding(), _module(stage, "what_if.padding_buckets").Buckets())
-    for cipher, padding in product((room_key.AesGcm(), *weak.values()), paddings):
-        candidate = room_key.RoomKey(key, room_key.Ciphers(cipher, padding))
+
+def _open(stage: Stage, key: bytes, sealed: Any) -> tuple[Any, str] | None:
+    """The room key in the first of the stage's ciphers that opens the message, and the text."""
+    room_key = _module(stage, "room_key")
+    for ciphers in _ciphers_with(stage, len(sealed.nonce)):
+        candidate = room_key.RoomKey(key, ciphers)
         try:
             return candidate, candidate.open(sealed)
         except room_key.NotOpened:
             continue
     return None
+
+
+@cache
+def _ciphers_with(stage: Stage, nonce_bytes: int) -> list[Any]:
+    """The stage's ciphers that make nonces of this size, each with and without padding.
+
+    Which cipher is in use is no secret; authenticated ones come first, because the others open anything.
+    """
+    room_key, weak = _module(stage, "room_key"), _module(stage, "what_if.cipher").WAYS
+    ciphers = [c for c in (room_key.AesGcm(), *weak.values()) if len(c.seal(bytes(32), b"", b"")[0]) == nonce_bytes]
+    paddings = (room_key.NoPadding(), _module(stage, "what_if.padding_buckets").Buckets())
+    return [room_key.Ciphers(cipher, padding) for cipher, padding in product(ciphers, paddings)]
 
 
 def unsealed(stage: Stage, kind: str, sender: str, to: str, text: str) -> dict[str, Any]:

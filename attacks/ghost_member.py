@@ -22,6 +22,7 @@ from common.session import ServerEffect
             expected="--BBB",
             absent="the server reads every message here without inventing anybody",
             remedy={5: "pinning=verified"},
+            what_ifs={3: {"key_exchange=passphrase": "H"}, 4: {"key_exchange=passphrase": "H"}},
         ),
     ),
 )

@@ -15,6 +15,7 @@ from common.messages import Message
 from common.session import Send, ServerEffect
 
 ABSENT = "members have no keys here that could be exchanged"
+NO_EXCHANGE = {3: {"key_exchange=passphrase": "H"}, 4: {"key_exchange=passphrase": "H"}}
 
 
 @attack(
@@ -27,6 +28,7 @@ ABSENT = "members have no keys here that could be exchanged"
             expected="--BBB",
             absent=ABSENT,
             remedy={5: "pinning=verified"},
+            what_ifs=NO_EXCHANGE,
         ),
         Goal(
             "after_pin",
@@ -36,6 +38,7 @@ ABSENT = "members have no keys here that could be exchanged"
             expected="--BBH",
             absent=ABSENT,
             ablation={5: "pinning=none"},
+            what_ifs=NO_EXCHANGE,
         ),
     ),
 )

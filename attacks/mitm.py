@@ -25,6 +25,7 @@ from common.session import Address
             wins="read-room",
             expected="BBBHH",
             ablation={4: "verify=none", 5: "verify=none"},
+            what_ifs={3: {"key_exchange=passphrase": "H"}, 4: {"verify=none key_exchange=passphrase": "H"}},
         ),
         Goal(
             "modify",

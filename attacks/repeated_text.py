@@ -29,6 +29,14 @@ FRESH: Final = {"counter", "nonce"}
             expected="BBHHH",
             trial="same-text",
             ablation={3: "cipher=aes-256-ecb", 4: "transport=tcp cipher=aes-256-ecb", 5: "transport=tcp sealing=off"},
+            what_ifs={
+                3: {
+                    "cipher=chacha20-poly1305": "H",
+                    "cipher=aes-256-ctr": "H",
+                    "cipher=aes-256-ecb": "B",
+                    "cipher=off": "B",
+                }
+            },
         ),
     ),
 )

@@ -32,6 +32,10 @@ from common.session import Address
             expected="BBBBH",
             ablation={5: "replay_protection=off"},
             remedy={3: "replay_protection=on", 4: "replay_protection=on"},
+            what_ifs={
+                3: {"replay_protection=on key_exchange=passphrase": "B"},
+                4: {"replay_protection=on key_exchange=passphrase": "B"},
+            },
         ),
     ),
 )

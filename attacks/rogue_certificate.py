@@ -28,6 +28,7 @@ from common.loopback import Intercepted
                 "client-certificate": "verify=none",
                 "weak-key": "verify=none",
             },
+            what_ifs={4: {"verify=no-hostname": "HHBHHHHH", "verify=none": "BBBBBBBB"}},
         ),
     ),
 )

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
             wins="read-room",
             expected="BBHHH",
             ablation={3: "cipher=off", 4: "transport=tcp cipher=off", 5: "transport=tcp sealing=off"},
+            what_ifs={
+                3: {
+                    "cipher=chacha20-poly1305": "H",
+                    "cipher=aes-256-ctr": "H",
+                    "cipher=aes-256-ecb": "H",
+                    "cipher=off": "B",
+                }
+            },
         ),
         Goal(
             "passwords",

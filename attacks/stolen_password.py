@@ -29,6 +29,7 @@ AHEAD: Final = 1_000
             expected="-BBHH",
             absent="nobody has a password here",
             ablation={4: "transport=tcp", 5: "transport=tcp pinning=none"},
+            what_ifs={3: {"key_exchange=passphrase": "H"}},
         ),
     ),
 )

@@ -26,6 +26,14 @@ BLOCK: Final = 16
             wins="forged-room",
             expected="BBHHH",
             ablation={3: "cipher=aes-256-ctr", 4: "transport=tcp cipher=aes-256-ctr", 5: "transport=tcp sealing=off"},
+            what_ifs={
+                3: {
+                    "cipher=chacha20-poly1305": "H",
+                    "cipher=aes-256-ctr": "B",
+                    "cipher=aes-256-ecb": "B",
+                    "cipher=off": "B",
+                }
+            },
         ),
     ),
 )

@@ -25,7 +25,7 @@ from common import console, terminal, threads
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.levers import Levers
-from common.limits import Limits
+from common.limits import PASSPHRASE_CHARACTERS, Limits
 from common.runtime import TLS_NAME, Client, ServerRuntime, not_the_server
 from common.session import ClientSession, Person, Show
 from common.text import NAME_PATTERN, NAME_RULE
@@ -86,6 +86,9 @@ def chat(package: str | None, arguments: Sequence[str] | None = None) -> None:
         parser.add_argument("--register", action="store_true", help="make an account")
         parser.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from its first line")
         parser.add_argument("--password-fd", type=int, metavar="N", help="read the password from this file descriptor")
+    if hasattr(compose, "wants_passphrase"):
+        parser.add_argument("--passphrase-file", type=Path, metavar="FILE", help="the room's, from its first line")
+        parser.add_argument("--passphrase-fd", type=int, metavar="N", help="the room's, from this file descriptor")
     if hasattr(compose, "client_tls"):
         parser.add_argument("--ca", type=Path, metavar="FILE", help="the certificate of the authority to trust")
     options = parser.parse_args(arguments)
@@ -106,11 +109,9 @@ def _asked(options: argparse.Namespace) -> tuple[str, bool]:
     """From a file, a file descriptor or the prompt, never an argument, which everyone on the machine could see."""
     register = bool(options.register)
     try:
-        if options.password_file:
-            return options.password_file.read_text(encoding="utf-8").split("\n", 1)[0], register
-        if options.password_fd is not None:
-            with open(options.password_fd, "rb", buffering=0, closefd=False) as file:  # unbuffered: it may be stdin,
-                return file.readline().decode().rstrip("\r\n"), register  # and what follows is for the room
+        given = _given(options.password_file, options.password_fd)
+        if given is not None:
+            return given, register
         if not sys.stdin.isatty():
             how = "give one with --password-file or --password-fd."
             raise LabError(f"There is no terminal to ask for a password; {how}")
@@ -122,6 +123,33 @@ def _asked(options: argparse.Namespace) -> tuple[str, bool]:
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise LabError(f"The password cannot be read ({str(error) or 'it ended'}).") from None
     return password, register
+
+
+def passphrase_of(options: argparse.Namespace) -> str:
+    """The room's passphrase, in the same ways as a password. Raises LabError."""
+    try:
+        passphrase = _given(options.passphrase_file, options.passphrase_fd)
+        if passphrase is None:
+            if not sys.stdin.isatty():
+                how = "give one with --passphrase-file or --passphrase-fd."
+                raise LabError(f"There is no terminal to ask for the room's passphrase; {how}")
+            passphrase = getpass.getpass("The room's passphrase: ")
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise LabError(f"The passphrase cannot be read ({str(error) or 'it ended'}).") from None
+    if not 0 < len(passphrase) <= PASSPHRASE_CHARACTERS:
+        most = f"A passphrase has 1 to {PASSPHRASE_CHARACTERS} characters"
+        raise LabError(f"{most}, and this one has {len(passphrase)}; nothing was sent.")
+    return passphrase
+
+
+def _given(file: Path | None, descriptor: int | None) -> str | None:
+    """The first line of a file, or what comes next from a file descriptor; None where neither is named."""
+    if file:
+        return file.read_text(encoding="utf-8").split("\n", 1)[0]
+    if descriptor is None:
+        return None
+    with open(descriptor, "rb", buffering=0, closefd=False) as opened:  # unbuffered: it may be stdin,
+        return opened.readline().decode().rstrip("\r\n")  # and what follows is for the room
 
 
 def data_folder(options: argparse.Namespace, package: str | None, name: str) -> Path:
@@ -220,20 +248,25 @@ def _closing(listener: socket.socket) -> Any:
 
 
 def _chat(package: str | None, options: argparse.Namespace, stage: Any) -> None:
-    """The person is asked for the password before the event loop runs, which would keep Ctrl-C to itself."""
+    """The person is asked for secrets before the event loop runs, which would keep Ctrl-C to itself."""
     compose = importlib.import_module(f"{package}.compose")
     levers = Levers.parse(options.levers, compose.LEVERS)
+    by_words = hasattr(compose, "wants_passphrase") and compose.wants_passphrase(levers)
+    given = [getattr(options, name, None) is not None for name in ("passphrase_file", "passphrase_fd")]
+    if any(given) and not by_words:
+        raise LabError("Only key_exchange=passphrase wants a passphrase; turn that lever, or leave the passphrase out.")
     name, number = server_address(options.server, stage.PORT)
     address = asyncio.run(ThisMachine().resolve(name))
     host = ThisMachine(_towards(address))
     if stage.WARNING and not ipaddress.ip_address(address).is_loopback:
         print(f"! {stage.WARNING}", file=sys.stderr, flush=True)
     password, register = password_of(options) if compose.WANTS_PASSWORD else ("", False)
+    passphrase = passphrase_of(options) if by_words else ""
     folder = data_folder(options, package, f"{options.name}@{name}-{number}")  # as typed: no name server chooses it
     if getattr(compose, "ONE_CLIENT_A_FOLDER", False):
         hold(folder)
 
-    person = Person(options.name, 0, password, register, folder, getattr(options, "ca", None))
+    person = Person(options.name, 0, password, register, folder, getattr(options, "ca", None), passphrase)
     tls: ssl.SSLContext | None = compose.client_tls(levers, person) if hasattr(compose, "client_tls") else None
 
     program: type[Client] = compose.client_program(levers) if hasattr(compose, "client_program") else Client

@@ -8,6 +8,9 @@ LINE_BYTES = 64 * 1024
 TEXT_BYTES = 4 * 1024
 """The longest text of a `say`, in bytes of UTF-8."""
 
+PASSPHRASE_CHARACTERS = 256
+"""The longest passphrase of a room; a password has the same bound."""
+
 DATAGRAM_BYTES = 1200
 """The longest whisper, as a whole datagram: it fits any path without IP fragments (RFC 9000, section 14)."""
 

@@ -77,6 +77,7 @@ class Person:
     password, register: from stage 2 on; a new account is made where `register` is set.
     folder: where what must outlive a run is kept, such as keys; None where a stage keeps nothing.
     ca: from stage 4 on; the authority that the person was given, out of band; None for the one beside `folder`.
+    passphrase: where the levers want one; what all members of the room were told, out of band.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Person:
     register: bool = False
     folder: Path | None = None
     ca: Path | None = None
+    passphrase: str = ""
 
 
 ServerEffect: TypeAlias = Send | Close | Work

@@ -31,6 +31,7 @@ class WhatIf:
     """The same attack, unchanged, under turned levers."""
 
     levers: str
+    expected: str
     verdict: str
     reason: str
 
@@ -58,6 +59,8 @@ class Cell:
     """The same, with each one of several levers turned."""
     remedy: WhatIf | None = None
     """A broken goal, under the levers that hold it."""
+    what_ifs: list[WhatIf] = field(default_factory=list)
+    """Other levers, of which it is written down what comes of them."""
 
     @property
     def id(self) -> str:
@@ -67,7 +70,8 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """As it is written into verdicts.json; without the what-ifs that were not run."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: value for name, value in built.items() if value or name not in ("ablation", "alone", "remedy")}
+        not_run = {name for name in ("ablation", "alone", "remedy", "what_ifs") if not built[name]}
+        return {name: value for name, value in built.items() if name not in not_run}
 
 
 class _Crashes:
@@ -167,7 +171,9 @@ class Bench:
         """Run one attack against the scene, in one of the goal's ways where it has several, and judge it."""
         cell = Cell(attack.name, goal.name, case, stage.number, levers.turned(), "not-applicable", False, goal.absent)
         cell.expected = goal.expected_at(stage.number)
-        if cell.expected == "not-applicable":
+        if cell.levers:
+            cell.expected = goal.expected_under(stage.number, cell.levers, case)
+        if not goal.applies(stage.number, levers):
             return cell
         if bool(case) != bool(goal.cases):
             raise LabError(f"{attack.name}/{goal.name} is tried in these ways: {', '.join(goal.cases) or 'only one'}.")
@@ -189,20 +195,25 @@ class Bench:
 
     async def what_ifs(self, cell: Cell, stage: Stage, attack: Attack, goal: Goal) -> None:
         """Run a cell again: a held one without its defence, and where that is several levers, with each alone; a broken
-        one under its remedy. Each set of levers has a control run of its own."""
+        one under its remedy; any under the other levers that the goal names. Each set of levers is run once, and has a
+        control run of its own."""
+        ran: dict[str, Cell] = {}
 
-        async def again(words: str) -> WhatIf:
+        async def again(words: str, expected: str) -> WhatIf:
             levers = Levers.parse(words, stage.levers)
             await self.controlled(stage, levers)
-            run = await self.cell(stage, levers, attack, goal, case=cell.case)
-            return WhatIf(words, run.verdict, run.reason)
+            if words not in ran:
+                ran[words] = await self.cell(stage, levers, attack, goal, case=cell.case)
+            return WhatIf(words, expected, ran[words].verdict, ran[words].reason)
 
         if cell.verdict == "held" and (words := goal.ablation_at(stage.number, cell.case)):
-            cell.ablation = await again(words)
+            cell.ablation = await again(words, "broken")
             settings = words.split()
-            cell.alone = [await again(setting) for setting in settings] if len(settings) > 1 else []
+            cell.alone = [await again(setting, "held") for setting in settings] if len(settings) > 1 else []
         elif cell.verdict == "broken" and (words := goal.remedy_at(stage.number)):
-            cell.remedy = await again(words)
+            cell.remedy = await again(words, "held")
+        others = goal.what_ifs_at(stage.number, cell.case)
+        cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
 
     def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""

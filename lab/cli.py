@@ -226,6 +226,8 @@ def _client(stage: stages.Stage) -> click.Command:
     @click.option("--register", is_flag=True, help="Make an account.")
     @click.option("--password-file", default="", metavar="FILE", help="Read the password from its first line.")
     @click.option("--password-fd", metavar="N", help="Read the password from this file descriptor.")
+    @click.option("--passphrase-file", default="", metavar="FILE", help="Read the room's passphrase (key_exchange).")
+    @click.option("--passphrase-fd", metavar="N", help="Read the room's passphrase from this file descriptor.")
     @click.option("--ca", default="", metavar="FILE", help="The certificate of the authority to trust.")
     @click.option("--levers", default="", metavar="A=B …")
     @click.option("--network", hidden=True, help="By hand it is this machine's own network.")
@@ -235,6 +237,8 @@ def _client(stage: stages.Stage) -> click.Command:
         register: bool,
         password_file: str,
         password_fd: str | None,
+        passphrase_file: str,
+        passphrase_fd: str | None,
         ca: str,
         levers: str,
         network: str,
@@ -245,12 +249,16 @@ def _client(stage: stages.Stage) -> click.Command:
             raise Sentence(f"Say who you are: make stage-{stage.number} client NAME=alice")
         if (register or password_file or password_fd) and not stage.wants_password:
             raise Sentence(f"Stage {stage.number} knows no passwords; leave out REGISTER= and PASSWORD_FILE=.")
+        if (passphrase_file or passphrase_fd) and not stage.knows_passphrase:
+            raise Sentence(f"Stage {stage.number} knows no passphrase; leave out PASSPHRASE_FILE=.")
         if ca and not stage.wants_authority:
             raise Sentence(f"Stage {stage.number} knows no certificates; leave out CA=.")
         given = [f"--name={name}", "--server", server or "127.0.0.1", "--levers", levers]
         given += ["--register"] * register
         given += ["--password-file", password_file] if password_file else []
         given += ["--password-fd", password_fd] if password_fd else []
+        given += ["--passphrase-file", passphrase_file] if passphrase_file else []
+        given += ["--passphrase-fd", passphrase_fd] if passphrase_fd else []
         given += ["--ca", ca] if ca else []
         chat(f"stages.{stage.package}", given)
 

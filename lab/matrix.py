@@ -110,6 +110,9 @@ def unproven(cell: Cell) -> Iterator[str]:
             yield f"{where} is broken by {one.levers} alone: {one.reason}"
     if cell.remedy and cell.remedy.verdict != "held":
         yield f"{where} is still broken under {cell.remedy.levers}: {cell.remedy.reason}"
+    for other in cell.what_ifs:
+        if other.verdict != other.expected:
+            yield f"{where} is {other.verdict} under {other.levers}, not {other.expected}: {other.reason}"
 
 
 def going_down(cells: Sequence[Cell]) -> list[str]:

@@ -100,7 +100,7 @@ class Report:
         for evidence in cell.evidence[:2]:
             frames = f"  (frame {', '.join(map(str, evidence.frames[:3]))})" if evidence.frames else ""
             self.line(f"         {evidence.where}: {evidence.seen}{frames}")
-        if cell.expected not in ("", cell.verdict) and not cell.levers:
+        if cell.expected not in ("", cell.verdict):
             self.line(f"         That is not what was expected here: {cell.expected}.", "bold yellow")
 
     def table(self, cells: Sequence[Cell], goals: dict[str, Goal], stages: Sequence[Stage]) -> None:
@@ -117,6 +117,13 @@ class Report:
             table.add_row(name, goal.about, *verdicts)
         self.transcript.extend(f"stage {c.stage}  {c.verdict:<14}  {c.id}" for c in cells)
         self.console.print(table)
+
+    def what_ifs(self, cells: Sequence[Cell]) -> None:
+        """Below the table: what comes of other levers, where that is written down."""
+        for cell in cells:
+            for other in cell.what_ifs:
+                said = f"stage {cell.stage}  {other.verdict:<14}  {cell.id:<24}  what if {other.levers}"
+                self.line(said, _STYLES[other.verdict])
 
 
 def columns_of(place: str, text: str, columns: int) -> Text:

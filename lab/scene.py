@@ -112,7 +112,8 @@ class Scene:
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """Run the conversation, with an attack where one is given, and return what it claims."""
         self.canaries = {kind: f"{kind}-{secrets.token_hex(6)}" for kind in CANARIES}
-        self.people = {name: Person(name, 0, secrets.token_urlsafe(12), register=True) for name in MEMBERS}
+        told = weak_password.draw() if self.stage.wants_passphrase(self.levers) else ""  # as people choose one
+        self.people = {n: Person(n, 0, secrets.token_urlsafe(12), register=True, passphrase=told) for n in MEMBERS}
         self.people["alice"] = replace(self.people["alice"], password=self.canaries["password"])
         with tempfile.TemporaryDirectory(prefix="lab-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
             for name in ("server", "mallory", *MEMBERS):
@@ -278,7 +279,7 @@ class Scene:
         """Somebody makes an account, and goes again."""
         screen = Screen(name)
         (self.folder / name).mkdir()
-        person = Person(name, 0, secrets.token_urlsafe(12), register=True, folder=self.folder / name)
+        person = replace(self.people["carol"], name=name, password=secrets.token_urlsafe(12), folder=self.folder / name)
         host = self.network.hosts["carol"]
         client = await start_client(self.stage, self.levers, host, self.address, person, screen.show)
         there = await screen.until(_shows("notice", "here: "), self.patience)
@@ -420,7 +421,9 @@ class SceneFoothold:
         own = self.position in ("insider", "departed") and name == "carol"
         guess = password or secrets.token_urlsafe(12)
         folder = self._scene.folder / "mallory"
-        person = self._scene.people[name] if own else Person(name, 0, guess, register=register, folder=folder)
+        # whoever is no member was not told the room's passphrase either, and has a guess
+        stranger = Person(name, 0, guess, register=register, folder=folder, passphrase=secrets.token_urlsafe(12))
+        person = self._scene.people[name] if own else stranger
         client = await start_client(self.stage, self._scene.levers, self.host, self.server, person, show)
         self._scene.visitors.append(client)
         return client

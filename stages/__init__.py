@@ -61,6 +61,15 @@ class Stage:
         return bool(self._module("compose").WANTS_PASSWORD)
 
     @property
+    def knows_passphrase(self) -> bool:
+        """Is there a lever under which a client of this stage is made with the room's passphrase?"""
+        return hasattr(self._module("compose"), "wants_passphrase")
+
+    def wants_passphrase(self, levers: Levers) -> bool:
+        """Is it, under these levers?"""
+        return self.knows_passphrase and bool(self._module("compose").wants_passphrase(levers))
+
+    @property
     def wants_authority(self) -> bool:
         """Does a client of this stage trust a certification authority?"""
         return hasattr(self._module("compose"), "client_tls")

@@ -10,6 +10,7 @@ CHANGES: Final = (
     "counters.py",
     "compose.py",
     "what_if/cipher.py",
+    "what_if/key_exchange_passphrase.py",
     "what_if/padding_buckets.py",
     "what_if/replay_protection_on.py",
     "what_if/sender_from_message.py",

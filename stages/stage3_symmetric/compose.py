@@ -1,5 +1,7 @@
 """How the sessions are put together, and which levers there are."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ LEVERS: Final = (
     Lever("password_hash", ("argon2id", "scrypt", "salted-sha256", "sha256", "plaintext"), "how passwords are stored"),
     Lever("sender", ("from-session", "from-message"), "whose name the server writes on what is said"),
     Lever("cipher", ("aes-256-gcm", "chacha20-poly1305", "aes-256-ctr", "aes-256-ecb", "off"), "how texts are sealed"),
+    Lever("key_exchange", ("diffie-hellman", "passphrase"), "where members have the room key from"),
     Lever("replay_protection", ("off", "on"), "are counters checked?"),
     Lever("padding", ("off", "buckets"), "is a text's length hidden?"),
 )
@@ -49,7 +52,7 @@ def hashing_for(levers: Levers) -> Hashing:
 def client(levers: Levers, person: Person) -> ClientSession:
     """A member's client."""
     folder = person.folder or Path()
-    return ClientSession(
+    return session_for(levers, person)(
         person.name,
         person.udp_port,
         person.password,
@@ -57,6 +60,20 @@ def client(levers: Levers, person: Person) -> ClientSession:
         ciphers=ciphers_for(levers),
         counters=counters_for(levers)(folder),
     )
+
+
+def wants_passphrase(levers: Levers) -> bool:
+    """Is a client made with the room's passphrase?"""
+    return levers["key_exchange"] == "passphrase"
+
+
+def session_for(levers: Levers, person: Person) -> Callable[..., ClientSession]:
+    """A session that asks for the room key, or one that knows what it is made from."""
+    if not wants_passphrase(levers):
+        return ClientSession
+    from .what_if.key_exchange_passphrase import PassphraseSession
+
+    return partial(PassphraseSession, person.passphrase)
 
 
 def ciphers_for(levers: Levers) -> Ciphers:
@@ -69,6 +86,9 @@ def ciphers_for(levers: Levers) -> Ciphers:
 
 def counters_for(levers: Levers) -> type[Counters]:
     """Counters that are checked, or not."""
-    from .what_if.replay_protection_on import CheckedCounters
+    if levers["replay_protection"] == "off":
+        return Counters
+    from .what_if import key_exchange_passphrase, replay_protection_on
 
-    return CheckedCounters if levers["replay_protection"] == "on" else Counters
+    told = not wants_passphrase(levers)
+    return replay_protection_on.CheckedCounters if told else key_exchange_passphrase.UntoldCounters

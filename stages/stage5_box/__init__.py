@@ -13,6 +13,7 @@ CHANGES: Final = (
     "compose.py",
     "room_key.py",
     "what_if/cipher.py",
+    "what_if/key_exchange_passphrase.py",
     "what_if/replay_protection_on.py",
     "what_if/pinning.py",
     "what_if/replay_protection_off.py",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from attacks.crack_passwords import common_passwords, costs, duration, guess
+from attacks.crack_passwords import costs, guess
+from attacks.guesses import common_passwords, duration
 from attacks.hashes import ARGON2ID, PLAINTEXT, SALTED_SHA256, SCRYPT, SHA256, Way, way_of
 from lab import weak_password
 from stages.stage2_hashed_auth.accounts import Argon2id, Hashing

@@ -21,7 +21,9 @@ from common.levers import Levers
 from common.session import Show
 from common.what_if.framing_none import WhateverArrives
 from lab import scene as scenes
+from lab import weak_password
 from lab.bench import Bench, Cell
+from lab.matrix import unproven
 from lab.referee import RULES
 from stages.stage1_plaintext.client import ClientSession
 from stages.stage1_plaintext.server import Server
@@ -101,6 +103,85 @@ def test_goal_that_does_not_apply_says_why_and_is_not_run() -> None:
 
     cell = judged(never, goal=Goal("passwords", "", wins="read-room", expected="-", absent="nobody has one"))
     assert (cell.verdict, cell.reason) == ("not-applicable", "nobody has one")
+
+
+WHAT_IF = Goal("x", "", wins="forged-room", expected="-", absent="why", what_ifs={1: {"framing=none": "H"}})
+
+
+def test_goal_that_does_not_apply_is_run_under_the_levers_that_it_names_and_under_more() -> None:
+    async def nothing(foothold: Foothold, goal: Goal) -> Claim:
+        return Claim(did="nothing")
+
+    async def verdicts() -> list[tuple[str, str]]:
+        attack = Attack("made_up", "outsider", (WHAT_IF,), "", nothing)
+        async with Bench.open(NETWORK) as bench:
+            turned = [Levers.parse(words) for words in ("", "display=raw", "framing=none", "framing=none display=raw")]
+            ran = [await bench.cell(STAGE, levers, attack, WHAT_IF) for levers in turned]
+        return [(cell.verdict, cell.expected) for cell in ran]
+
+    not_applicable = ("not-applicable", "not-applicable"), ("not-applicable", "")
+    assert asyncio.run(verdicts()) == [*not_applicable, ("held", "held"), ("held", "")]
+
+
+def test_what_ifs_of_a_cell_are_run_once_each_and_written_with_what_was_expected() -> None:
+    runs: list[str] = []
+    goal = Goal("x", "", wins="forged-room", expected="H", ablation="framing=none", what_ifs={1: {"framing=none": "B"}})
+
+    async def count(foothold: Foothold, goal: Goal) -> Claim:
+        runs.append(goal.name)
+        return Claim()
+
+    async def ran() -> Cell:
+        attack = Attack("made_up", "outsider", (goal,), "", count)
+        async with Bench.open(NETWORK) as bench:
+            cell = await bench.cell(STAGE, Levers(), attack, goal)
+            assert "what_ifs" not in cell.to_json()
+            await bench.what_ifs(cell, STAGE, attack, goal)
+            return cell
+
+    cell = asyncio.run(ran())
+    assert len(runs) == 2, "the cell itself, and once under the levers that two ask for"
+    (written,) = cell.to_json()["what_ifs"]
+    assert (written["levers"], written["expected"], written["verdict"]) == ("framing=none", "broken", "held")
+    assert [fault.partition(" is ")[2].partition(":")[0] for fault in unproven(cell)] == [
+        "still held under framing=none",
+        "held under framing=none, not broken",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "levers", "expected"),
+    [
+        (1, "a=b", ""),
+        (2, "a=b", "broken"),
+        (2, "a=b c=d", ""),
+        (2, "g=h e=f", "held"),
+        (3, "c=d", "held"),
+        (3, "a=b", ""),
+    ],
+)
+def test_expectation_under_turned_levers_is_what_is_written_down(stage: int, levers: str, expected: str) -> None:
+    goal = Goal("x", "", wins="", expected="-HB", ablation="a=b", remedy={3: "c=d"}, what_ifs={2: {"e=f g=h": "H"}})
+    assert goal.expected_under(stage, dict(word.split("=") for word in levers.split())) == expected
+
+
+def test_case_has_a_letter_of_its_own_in_a_what_if() -> None:
+    goal = Goal("x", "", wins="", expected="H", cases={"one": "a=b", "two": "c=d"}, what_ifs={1: {"a=b": "BH"}})
+    assert [goal.what_ifs_at(1, case) for case in ("one", "two")] == [{"a=b": "broken"}, {"a=b": "held"}]
+    assert [goal.expected_under(1, {"a": "b"}, case) for case in ("one", "two")] == ["broken", "held"]
+
+
+def test_members_are_told_one_passphrase_that_people_choose_and_only_where_it_is_wanted() -> None:
+    stage = stages.find(3)
+
+    async def told(words: str) -> set[str]:
+        async with Bench.open(NETWORK) as bench:
+            scene = await bench.control(stage, Levers.parse(words, stage.levers))
+            return {person.passphrase for person in scene.people.values()}
+
+    (drawn,) = asyncio.run(told("key_exchange=passphrase"))
+    assert weak_password.FIRST_RANK <= weak_password.rank(drawn) <= weak_password.LAST_RANK
+    assert asyncio.run(told("")) == {""}
 
 
 def test_attack_gets_only_what_its_position_has() -> None:

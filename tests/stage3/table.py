@@ -1,7 +1,7 @@
 """Clients and their server around one table, in memory: what each sends, is shown, and waits for."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,19 @@ class Table:
         self.ports = itertools.count(4001)
         self.log: list[tuple[str, Message]] = []
 
-    def sit(self, name: str, counters: type[Counters] = Counters, *, settle: bool = True) -> Seat:
+    def sit(
+        self,
+        name: str,
+        counters: type[Counters] = Counters,
+        *,
+        settle: bool = True,
+        made: Callable[..., ClientSession] = ClientSession,
+    ) -> Seat:
         """Somebody starts their client, for the first time or again, and comes in."""
         folder, port = self.folder / name, next(self.ports)
         new = not folder.exists()
         folder.mkdir(exist_ok=True)
-        client = ClientSession(name, port, "sesame", register=new, ciphers=Ciphers(), counters=counters(folder))
+        client = made(name, port, "sesame", register=new, ciphers=Ciphers(), counters=counters(folder))
         seat = self.seats[name] = Seat(client, self.desk.connect())
         self.perform(name, client.connected())
         if settle:
