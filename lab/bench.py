@@ -19,10 +19,11 @@ from attacks import Attack, Goal
 from common.errors import LabError
 from common.lan import Lan, LanHost
 from common.levers import Levers
-from lab.capture import Capture, Recording
+from lab.capture import Capture, Recording, TlsSecrets
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
-from lab.scene import PATIENCE, Scene, Watch
+from lab.remarks import remark
+from lab.scene import PATIENCE, Scene, Watch, memory
 from stages import Stage
 
 
@@ -101,6 +102,8 @@ class Bench:
         self._misled = True
         self._controlled: set[tuple[int, str]] = set()
         self._capture = Capture(network.mirror())
+        self._secrets = TlsSecrets(memory())
+        self._typed: list[tuple[int, str, str]] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -112,6 +115,7 @@ class Bench:
                 yield bench
             finally:
                 bench._capture.stop()
+                bench._secrets.close()
 
     @property
     def kind(self) -> str:
@@ -130,8 +134,10 @@ class Bench:
         self._misled = False
         with _crashes():
             await scene.play()
-        self.recordings["control"] = self._capture.cut()
+        self.recordings["control"], secrets = self._recorded()
         faults = judge(scene)
+        remark(self.recordings["control"], "tap", scene.canaries, self._typed, [])
+        self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
         return scene
@@ -152,12 +158,14 @@ class Bench:
         scene.case = case
         with _crashes():
             claim = await scene.play(attack, goal)
-        recording = self._capture.cut()
+        recording, secrets = self._recorded()
         self.recordings[cell.id] = recording
         finding = RULES[goal.wins](scene, claim, recording)
         cell.verdict = "broken" if finding.reached else "held"
         cell.told = bool(warned(scene))
         cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
+        remark(recording, attack.position, scene.canaries, self._typed, finding.evidence)
+        recording.secrets = secrets
         if scene.unheard and not finding.reached:  # a cut line is no defence: say that it was cut
             cell.reason += f"; but {len(scene.unheard)} of {len(scene.spoken)} things that were said never arrived"
         cell.seconds = round(time.perf_counter() - started, 3)
@@ -190,4 +198,19 @@ class Bench:
                 if isinstance(host, LanHost):
                     host.run("ip", "neigh", "flush", "all")
         self._capture.cut()
-        return Scene(stage, levers, self.network, watch, PATIENCE)
+        self._secrets.take()
+        self._typed = []
+
+        def noted(place: str, row: str) -> None:
+            if row.startswith(f"{place}> "):
+                self._typed.append((self._capture.next_number(), place, row))
+            watch(place, row)
+
+        return Scene(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)
+
+    def _recorded(self) -> tuple[Recording, bytes]:
+        """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""
+        recording = self._capture.cut()
+        recording.cards = {name: host.mac for name, host in self.network.hosts.items()}
+        recording.hub = self.network.kind == "hub"
+        return recording, self._secrets.take()
