@@ -45,7 +45,9 @@ def write(path: Path, interface: str, frames: Iterable[Frame], secrets: bytes = 
 
     Raises OSError where it cannot be written.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # for this user only, until it is done
+    descriptor, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}-"
+    )  # for this user only, until it is done
     unfinished = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

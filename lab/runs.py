@@ -29,9 +29,7 @@ def verdicts(bench: Bench, cells: Iterable[Cell], folder: Path | None) -> dict[s
     }
 
 
-def save(
-    bench: Bench, slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False
-) -> Path:
+def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False) -> Path:
     """Write the folder of one run under `runs/` of the current directory, and return it."""
     moment = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path("runs") / f"{moment}-{slug}-{secrets.token_hex(2)}"

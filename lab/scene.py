@@ -246,9 +246,7 @@ class Scene:
         host, person = self.network.hosts[name], replace(self.people[name], register=False)
         there = len(member.screen.shown)
         show = member.screen.show
-        member.client = await start_client(
-            self.stage, self.levers, host, server, person, show, self.log_secrets
-        )
+        member.client = await start_client(self.stage, self.levers, host, server, person, show, self.log_secrets)
         await member.screen.until(lambda shown: any(s.text.startswith("here: ") for s in shown[there:]), self.patience)
         for other in others:
             await other.screen.until(_more_than(before[other.name], f"{name} joined"), self.patience)

@@ -169,7 +169,7 @@ def _where_next(report: Report, stage: Stage, folder: Path) -> None:
     n = stage.number
     report.heading("Where to go next")
     report.line(f"Read why:            make stage-{n} audit")
-    report.line(f"See it on the wire:  wireshark {folder}/sniffer-room.pcapng")
+    report.line(f"See it on the wire:  make wireshark FILE={folder}/sniffer-room.pcapng")
     report.line(
         f"Attack it yourself:  make stage-{n} server, make stage-{n} client NAME=alice, and in a third terminal"
     )

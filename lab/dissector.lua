@@ -1,0 +1,443 @@
+-- The Progressive Security Lab's chat protocol, for Wireshark and tshark (4.0 and newer).
+--
+--     wireshark -X lua_script:lab.lua sniffer-room.pcapng
+--     tshark    -X lua_script:lab.lua -r sniffer-room.pcapng -Y 'lab.type == "say"'
+--
+-- Written by `lab dissector`, from the messages that the stages declare; change those, and write it again.
+-- One JSON object a line on TCP (also inside TLS, where the capture has its secrets), one a datagram on UDP.
+-- A capture may be hostile: lines, depths and numbers of values are bounded, and nothing is looked up anywhere.
+
+local LINE_BYTES = @LINE_BYTES@
+local DATAGRAM_BYTES = @DATAGRAM_BYTES@
+local DEPTH, VALUES, QUOTED = 8, 4096, 60
+
+-- By stage: its port, and by the `type` of a message its fields. A field is {kind, must be there, may be null, fields
+-- of a list's objects}.
+local STAGES = {
+@STAGES@
+}
+
+-- Every field, by its name in filters.
+local KINDS = {
+@KINDS@
+}
+
+local lab = Proto("lab", "Progressive Security Lab")
+local door = Proto("lab_tcp", "Progressive Security Lab, with or without TLS")
+
+local line_field = ProtoField.bytes("lab.line", "Message")
+local stage_field = ProtoField.uint8("lab.stage", "Stage")
+local malformed_field = ProtoField.string("lab.malformed", "Malformed", "Why this is no message of the stage")
+local fields = { line_field, stage_field, malformed_field }
+local by_name = {}
+local makers = { string = ProtoField.string, integer = ProtoField.uint64, boolean = ProtoField.bool }
+makers.integers = makers.integer
+for name, kind in pairs(KINDS) do
+    if kind == "objects" then
+        by_name[name] = ProtoField.none("lab." .. name, name)
+    else
+        by_name[name] = makers[kind]("lab." .. name, name)
+    end
+    fields[#fields + 1] = by_name[name]
+end
+lab.fields = fields
+local complaint = ProtoExpert.new("lab.complaint", "This is no message of the stage", expert.group.MALFORMED,
+    expert.severity.ERROR)
+lab.experts = { complaint }
+
+-- JSON (RFC 8259), strictly, with the place of every value in the line ----------------------------------------------
+
+local UTF8 = {
+    "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
+    "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
+    "^[\241-\243][\128-\191][\128-\191][\128-\191]", "^\244[\128-\143][\128-\191][\128-\191]",
+}
+
+local function is_utf8(text)
+    local at = text:find("[\128-\255]")
+    while at do
+        local stop
+        for _, form in ipairs(UTF8) do
+            stop = stop or select(2, text:find(form, at))
+        end
+        if not stop then return false end
+        at = text:find("[\128-\255]", stop + 1)
+    end
+    return true
+end
+
+local function encoded(code)  -- one character as UTF-8
+    local function tail(shift) return string.char(128 + math.floor(code / shift) % 64) end
+    if code < 0x80 then return string.char(code) end
+    if code < 0x800 then return string.char(192 + math.floor(code / 64)) .. tail(1) end
+    if code < 0x10000 then return string.char(224 + math.floor(code / 4096)) .. tail(64) .. tail(1) end
+    return string.char(240 + math.floor(code / 262144)) .. tail(4096) .. tail(64) .. tail(1)
+end
+
+local ESCAPES = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
+-- The value in a text: {kind, value, start, stop}; an object's value is a list of {name, value}. Or nil.
+local function parsed(text)
+    local at, values = 1, 0
+    local any
+
+    local function fail() error("no JSON", 0) end
+    local function skip() at = text:find("[^ \t\r\n]", at) or #text + 1 end
+    local function take(form)  -- what matches at this place, and go on behind it
+        local start, stop = text:find(form, at)
+        if not start then return nil end
+        at = stop + 1
+        return text:sub(start, stop)
+    end
+
+    local function hexadecimal() return tonumber((take("^u%x%x%x%x") or fail()):sub(2), 16) end
+
+    local function escape()
+        at = at + 1
+        if text:sub(at, at) ~= "u" then
+            return ESCAPES[take("^.") or ""] or fail()
+        end
+        local code = hexadecimal()
+        if code >= 0xDC00 and code <= 0xDFFF then fail() end
+        if code >= 0xD800 and code <= 0xDBFF then  -- the first half of a pair
+            if not take("^\\") then fail() end
+            local low = hexadecimal()
+            if low < 0xDC00 or low > 0xDFFF then fail() end
+            code = 0x10000 + (code - 0xD800) * 0x400 + (low - 0xDC00)
+        end
+        return encoded(code)
+    end
+
+    local function words()
+        local parts = {}
+        if not take('^"') then fail() end
+        while true do
+            local stop = text:find('["\\%c]', at) or fail()
+            parts[#parts + 1] = text:sub(at, stop - 1)
+            at = stop
+            local found = text:sub(stop, stop)
+            if found == '"' then
+                at = stop + 1
+                return table.concat(parts)
+            elseif found == "\\" then
+                parts[#parts + 1] = escape()
+            elseif found == "\127" then  -- the only control character that JSON lets stand
+                parts[#parts + 1] = take("^.")
+            else
+                fail()
+            end
+        end
+    end
+
+    local function number()
+        local start = at
+        if not (take("^%-?0") or take("^%-?[1-9]%d*")) then fail() end
+        take("^%.%d+")
+        take("^[eE][+-]?%d+")
+        return tonumber(text:sub(start, at - 1))
+    end
+
+    local function items(close, one)  -- what stands between two brackets, with commas
+        local found = {}
+        at = at + 1
+        skip()
+        if take("^" .. close) then return found end
+        repeat
+            skip()
+            found[#found + 1] = one()
+            skip()
+        until not take("^,")
+        if not take("^" .. close) then fail() end
+        return found
+    end
+
+    function any(depth)
+        values = values + 1
+        if depth > DEPTH or values > VALUES then fail() end
+        local start, first = at, text:sub(at, at)
+        local kind, value
+        if first == '"' then
+            kind, value = "string", words()
+        elseif first == "{" then
+            kind, value = "object", items("}", function()
+                local name = words()
+                skip()
+                if not take("^:") then fail() end
+                skip()
+                return { name = name, node = any(depth + 1) }
+            end)
+        elseif first == "[" then
+            kind, value = "array", items("%]", function() return any(depth + 1) end)
+        elseif take("^true") then
+            kind, value = "boolean", true
+        elseif take("^false") then
+            kind, value = "boolean", false
+        elseif take("^null") then
+            kind = "null"
+        else
+            kind, value = "number", number()
+        end
+        return { kind = kind, value = value, start = start, stop = at - 1 }
+    end
+
+    local good, node = pcall(function()
+        skip()
+        local whole = any(1)
+        skip()
+        if at <= #text then fail() end
+        return whole
+    end)
+    return good and node or nil
+end
+
+-- What a message may be ---------------------------------------------------------------------------------------------
+
+local function is_whole(node)
+    return node.kind == "number" and node.value == math.floor(node.value) and node.value >= 0 and node.value < 2 ^ 53
+end
+
+local function is_kind(node, field)
+    local kind, null = field[1], field[3]
+    if node.kind == "null" then return null end
+    if kind == "integer" then return is_whole(node) end
+    if kind == "string" or kind == "boolean" then return node.kind == kind end
+    if node.kind ~= "array" then return false end
+    for _, one in ipairs(node.value) do
+        if kind == "integers" and not is_whole(one) then return false end
+        if kind == "objects" and one.kind ~= "object" then return false end
+    end
+    return true
+end
+
+local function shown(text)  -- a peer's words, in a sentence of ours
+    text = text:gsub("%c", "."):sub(1, QUOTED)
+    return is_utf8(text) and text or "?"
+end
+
+-- What is wrong with an object's fields; nil where nothing is.
+local function fault(object, declared)
+    local there = {}
+    for _, entry in ipairs(object.value) do
+        local field = declared[entry.name]
+        if not field then return "there is no field " .. shown(entry.name) end
+        if not is_kind(entry.node, field) then return entry.name .. " is of another kind" end
+        for _, one in ipairs(field[1] == "objects" and entry.node.value or {}) do
+            local wrong = fault(one, field[4])
+            if wrong then return entry.name .. ": " .. wrong end
+        end
+        there[entry.name] = true
+    end
+    for name, field in pairs(declared) do
+        if field[2] and not there[name] then return "the field " .. name .. " is missing" end
+    end
+    return nil
+end
+
+local function named(object, name)  -- the last of this name, as a decoder would take it
+    local found
+    for _, entry in ipairs(object.value) do
+        if entry.name == name then found = entry.node end
+    end
+    return found
+end
+
+local function type_of(object)
+    local node = named(object, "type")
+    return node and node.kind == "string" and node.value or nil
+end
+
+-- The first stage that has such a message: exactly, or at least of this type.
+local function fitting(object)
+    local tag, alike = type_of(object), nil
+    for number, stage in ipairs(STAGES) do
+        local declared = stage.messages[tag]
+        if declared and not fault(object, declared) then return number end
+        alike = alike or (declared and number)
+    end
+    return alike
+end
+
+-- What is known of the whole capture: which stage a host was seen at, and where its whispers go ---------------------
+
+local stage_at, whispers_at, settled
+
+function lab.init()
+    stage_at, whispers_at, settled = {}, {}, {}
+end
+
+local function remember(object, stage, from)  -- an address for whispers is told in several messages
+    local port, address = named(object, "udp_port"), named(object, "address")
+    if port and is_whole(port) then
+        local at = address and address.kind == "string" and address.value or from
+        whispers_at[at .. ":" .. port.value] = stage
+    end
+    for _, entry in ipairs(object.value) do
+        for _, one in ipairs(entry.node.kind == "array" and entry.node.value or {}) do
+            if one.kind == "object" then remember(one, stage, from) end
+        end
+    end
+end
+
+-- Into the tree -----------------------------------------------------------------------------------------------------
+
+local function complain(item, code, sentence)
+    item:add(malformed_field, code):append_text(" (" .. sentence .. ")"):add_proto_expert_info(complaint, sentence)
+end
+
+local function add_object(item, range, object, prefix, declared)
+    for _, entry in ipairs(object.value) do
+        local node, field = entry.node, declared[entry.name]
+        local at = range(node.start - 1, node.stop - node.start + 1)
+        local made = field and by_name[prefix .. entry.name]
+        if not made or not is_kind(node, field) then
+            item:add(at, shown(entry.name) .. ": not as declared")
+        elseif node.kind == "array" then
+            for _, one in ipairs(node.value) do
+                local part = range(one.start - 1, one.stop - one.start + 1)
+                if one.kind == "object" then
+                    add_object(item:add(made, part), range, one, prefix .. entry.name .. ".", field[4])
+                else
+                    item:add(made, part, UInt64(one.value % 2 ^ 32, math.floor(one.value / 2 ^ 32)))
+                end
+            end
+        elseif node.kind == "number" then
+            item:add(made, at, UInt64(node.value % 2 ^ 32, math.floor(node.value / 2 ^ 32)))
+        elseif node.kind == "string" then
+            item:add(made, at, (node.value:gsub("%z", "\226\144\128")))  -- a field ends at a zero byte: show its picture
+        elseif node.kind ~= "null" then
+            item:add(made, at, node.value)
+        end
+    end
+end
+
+local function summary(object)
+    local said = { type_of(object) }
+    for _, name in ipairs({ "name", "from", "to" }) do
+        local node = named(object, name)
+        if node and node.kind == "string" then said[#said + 1] = name .. "=" .. shown(node.value) end
+    end
+    return table.concat(said, " ")
+end
+
+local function add_message(range, object, stage, pinfo, tree)
+    local item = tree:add(line_field, range)
+    item:set_text("Message")
+    if stage then item:add(stage_field, stage):set_generated() end
+    local function wrong(code, sentence)
+        pinfo.cols.info:append(" [" .. code .. "]")
+        complain(item, code, sentence)
+    end
+    if not object then return wrong("not-json", "a message is one JSON object") end
+    if object.kind ~= "object" then return wrong("not-an-object", "a message is a JSON object") end
+    local tag = type_of(object)
+    local declared = stage and tag and STAGES[stage].messages[tag]
+    if not declared then return wrong("unknown-type", "no message of this stage has this type") end
+    item:set_text(summary(object))
+    pinfo.cols.info:append(" " .. summary(object))
+    remember(object, stage, tostring(pinfo.src))
+    add_object(item, range, object, "", declared)
+    local found = fault(object, declared)
+    if found then wrong("bad-field", found) end
+end
+
+local function wrong_size(range, code, sentence, pinfo, tree)
+    local item = tree:add(line_field, range)
+    item:set_text("Message")
+    pinfo.cols.info:append(" [" .. code .. "]")
+    complain(item, code, sentence)
+end
+
+local function add_line(range, stage, pinfo, tree)
+    local text = range:raw()
+    if #text >= LINE_BYTES then
+        return wrong_size(range, "too-long", "a line is at most " .. LINE_BYTES .. " bytes", pinfo, tree)
+    elseif not is_utf8(text) then
+        return wrong_size(range, "not-utf-8", "a message is UTF-8", pinfo, tree)
+    end
+    local object = parsed(text)
+    stage = stage or (object and object.kind == "object" and fitting(object))
+    add_message(range, object, stage, pinfo, tree)
+end
+
+local function begin(tvb, pinfo, tree)
+    pinfo.cols.protocol = "LAB"
+    pinfo.cols.info = ""
+    return tree:add(lab, tvb())
+end
+
+-- Where it is found -------------------------------------------------------------------------------------------------
+
+local PORTS = {}
+for number, stage in ipairs(STAGES) do PORTS[stage.port] = number end
+
+local function stage_of(pinfo)  -- by the server's port; its two ends are of this stage
+    local stage = PORTS[pinfo.dst_port] or PORTS[pinfo.src_port]
+    if stage then
+        stage_at[tostring(pinfo.src)], stage_at[tostring(pinfo.dst)] = stage, stage
+    end
+    return stage
+end
+
+-- A stretch of a stream: the lines that are complete in it; the rest comes again with what follows.
+function lab.dissector(tvb, pinfo, tree)
+    if tvb:len() == 0 then return 0 end
+    local stage, item = stage_of(pinfo), begin(tvb, pinfo, tree)
+    local text, at = tvb:raw(), 1
+    while at <= #text do
+        local newline = text:find("\n", at, true)
+        if newline and newline > at then
+            add_line(tvb(at - 1, newline - at), stage, pinfo, item)
+        elseif newline then
+            wrong_size(tvb(at - 1, 1), "not-json", "an empty line is no message", pinfo, item)
+        elseif #text - at + 1 >= LINE_BYTES then
+            add_line(tvb(at - 1, #text - at + 1), stage, pinfo, item)
+            newline = #text
+        else
+            pinfo.desegment_offset = at - 1
+            pinfo.desegment_len = DESEGMENT_ONE_MORE_SEGMENT
+            return #text
+        end
+        at = newline + 1
+    end
+    return #text
+end
+
+-- On a stage's port there may be TLS: its records begin with their kind (20 to 23) and a 3 (RFC 8446, section 5.1).
+function door.dissector(tvb, pinfo, tree)
+    if tvb:len() >= 2 and tvb(0, 1):uint() >= 20 and tvb(0, 1):uint() <= 23 and tvb(1, 1):uint() == 3 then
+        stage_of(pinfo)
+        return Dissector.get("tls"):call(tvb, pinfo, tree)
+    end
+    return lab.dissector(tvb, pinfo, tree)
+end
+
+-- Whispers go from any port to any port: taken for ours is what goes to or from a port that somebody told, and what
+-- is a message of some stage. A frame's stage is settled when it is first seen, in the order of the capture.
+local function whispered(tvb, pinfo, tree)
+    local text = tvb:raw()
+    local source, target = tostring(pinfo.src), tostring(pinfo.dst)
+    local told = whispers_at[source .. ":" .. pinfo.src_port] or whispers_at[target .. ":" .. pinfo.dst_port]
+    local object = #text <= DATAGRAM_BYTES and is_utf8(text) and parsed(text) or nil
+    local guess = object and object.kind == "object" and fitting(object)
+    if not (settled[pinfo.number] or told or guess) then return false end
+    settled[pinfo.number] = settled[pinfo.number] or told or stage_at[target] or stage_at[source] or guess
+    local item = begin(tvb, pinfo, tree)
+    if #text > DATAGRAM_BYTES then
+        wrong_size(tvb(), "too-long", "a datagram is at most " .. DATAGRAM_BYTES .. " bytes", pinfo, item)
+    elseif not is_utf8(text) then
+        wrong_size(tvb(), "not-utf-8", "a message is UTF-8", pinfo, item)
+    else
+        add_message(tvb(), object, settled[pinfo.number], pinfo, item)
+    end
+    return true
+end
+
+lab:register_heuristic("udp", whispered)
+
+local tcp, tls, udp = DissectorTable.get("tcp.port"), DissectorTable.get("tls.port"), DissectorTable.get("udp.port")
+for port in pairs(PORTS) do
+    tcp:add(port, door)
+    tls:add(port, lab)
+end
+tcp:add_for_decode_as(door)
+udp:add_for_decode_as(lab)
