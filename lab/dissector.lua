@@ -11,7 +11,7 @@ local LINE_BYTES = @LINE_BYTES@
 local DATAGRAM_BYTES = @DATAGRAM_BYTES@
 local DEPTH, VALUES, QUOTED = 8, 4096, 60
 
--- By stage: its port, and by the `type` of a message its fields. A field is {kind, must be there, may be null, fields
+-- By stage: its port, whether it may speak TLS, and by the `type` of a message its fields. A field is {kind, must be there, may be null, fields
 -- of a list's objects}.
 local STAGES = {
 @STAGES@
@@ -340,7 +340,7 @@ local function add_message(range, object, stage, pinfo, tree)
     if found then wrong("bad-field", found) end
 end
 
-local function wrong_size(range, code, sentence, pinfo, tree)
+local function mark(range, code, sentence, pinfo, tree)  -- what cannot be a message, whatever is in it
     local item = tree:add(line_field, range)
     item:set_text("Message")
     pinfo.cols.info:append(" [" .. code .. "]")
@@ -350,9 +350,9 @@ end
 local function add_line(range, stage, pinfo, tree)
     local text = range:raw()
     if #text >= LINE_BYTES then
-        return wrong_size(range, "too-long", "a line is at most " .. LINE_BYTES .. " bytes", pinfo, tree)
+        return mark(range, "too-long", "a line is at most " .. LINE_BYTES .. " bytes", pinfo, tree)
     elseif not is_utf8(text) then
-        return wrong_size(range, "not-utf-8", "a message is UTF-8", pinfo, tree)
+        return mark(range, "not-utf-8", "a message is UTF-8", pinfo, tree)
     end
     local object = parsed(text)
     stage = stage or (object and object.kind == "object" and fitting(object))
@@ -381,31 +381,33 @@ end
 -- A stretch of a stream: the lines that are complete in it; the rest comes again with what follows.
 function lab.dissector(tvb, pinfo, tree)
     if tvb:len() == 0 then return 0 end
-    local stage, item = stage_of(pinfo), begin(tvb, pinfo, tree)
+    local stage, item = stage_of(pinfo), nil
     local text, at = tvb:raw(), 1
     while at <= #text do
         local newline = text:find("\n", at, true)
-        if newline and newline > at then
-            add_line(tvb(at - 1, newline - at), stage, pinfo, item)
-        elseif newline then
-            wrong_size(tvb(at - 1, 1), "not-json", "an empty line is no message", pinfo, item)
-        elseif #text - at + 1 >= LINE_BYTES then
-            add_line(tvb(at - 1, #text - at + 1), stage, pinfo, item)
-            newline = #text
-        else
+        local rest = #text - at + 1
+        if not newline and rest < LINE_BYTES then
             pinfo.desegment_offset = at - 1
             pinfo.desegment_len = DESEGMENT_ONE_MORE_SEGMENT
             return #text
         end
-        at = newline + 1
+        item = item or begin(tvb, pinfo, tree)
+        if newline == at then
+            mark(tvb(at - 1, 1), "not-json", "an empty line is no message", pinfo, item)
+        else
+            add_line(tvb(at - 1, newline and newline - at or rest), stage, pinfo, item)
+        end
+        at = (newline or #text) + 1
     end
     return #text
 end
 
--- On a stage's port there may be TLS: its records begin with their kind (20 to 23) and a 3 (RFC 8446, section 5.1).
+-- On the port of a stage that has TLS it is there, or, under a lever, not: its records begin with their kind (20 to 23)
+-- and a 3 (RFC 8446, section 5.1). At other stages such bytes are what somebody sent, and hide nothing.
 function door.dissector(tvb, pinfo, tree)
-    if tvb:len() >= 2 and tvb(0, 1):uint() >= 20 and tvb(0, 1):uint() <= 23 and tvb(1, 1):uint() == 3 then
-        stage_of(pinfo)
+    local stage = stage_of(pinfo)
+    local may_be = stage and STAGES[stage].tls and tvb:len() >= 2
+    if may_be and tvb(0, 1):uint() >= 20 and tvb(0, 1):uint() <= 23 and tvb(1, 1):uint() == 3 then
         return Dissector.get("tls"):call(tvb, pinfo, tree)
     end
     return lab.dissector(tvb, pinfo, tree)
@@ -423,9 +425,9 @@ local function whispered(tvb, pinfo, tree)
     settled[pinfo.number] = settled[pinfo.number] or told or stage_at[target] or stage_at[source] or guess
     local item = begin(tvb, pinfo, tree)
     if #text > DATAGRAM_BYTES then
-        wrong_size(tvb(), "too-long", "a datagram is at most " .. DATAGRAM_BYTES .. " bytes", pinfo, item)
+        mark(tvb(), "too-long", "a datagram is at most " .. DATAGRAM_BYTES .. " bytes", pinfo, item)
     elseif not is_utf8(text) then
-        wrong_size(tvb(), "not-utf-8", "a message is UTF-8", pinfo, item)
+        mark(tvb(), "not-utf-8", "a message is UTF-8", pinfo, item)
     else
         add_message(tvb(), object, settled[pinfo.number], pinfo, item)
     end

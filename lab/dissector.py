@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from common.errors import LabError
 from common.limits import DATAGRAM_BYTES, LINE_BYTES
-from stages import catalogue
+from stages import Stage, catalogue
 
 TEMPLATE: Final = Path(__file__).with_name("dissector.lua")
 
@@ -33,12 +33,9 @@ class Field(msgspec.Struct, frozen=True):
 
 def lua() -> str:
     """The dissector, as text. Raises LabError where a field is declared as something that it has no word for."""
-    table = {
-        number: (stage.port, {tag: fields_of(kind) for tag, kind in stage.messages.items()})
-        for number, stage in catalogue().items()
-    }
-    stages = "\n".join(_stage(number, port, messages) for number, (port, messages) in table.items())
-    kinds = _kinds(fields for _, messages in table.values() for fields in messages.values())
+    table = {stage: {tag: fields_of(kind) for tag, kind in stage.messages.items()} for stage in catalogue().values()}
+    stages = "\n".join(_entry_of(stage, messages) for stage, messages in table.items())
+    kinds = _kinds(fields for messages in table.values() for fields in messages.values())
     text = TEMPLATE.read_text(encoding="utf-8")
     for mark, value in (
         ("@LINE_BYTES@", str(LINE_BYTES)),
@@ -102,9 +99,10 @@ def _named(fields: Fields, prefix: str) -> Iterator[tuple[str, Field]]:
         yield from _named(field.fields, f"{prefix}{name}.")
 
 
-def _stage(number: int, port: int, messages: dict[str, Fields]) -> str:
+def _entry_of(stage: Stage, messages: dict[str, Fields]) -> str:
     rows = "".join(f'        ["{tag}"] = {_table(fields)},\n' for tag, fields in messages.items())
-    return f"    [{number}] = {{ port = {port}, messages = {{\n{rows}    }} }},"
+    tls = str(stage.wants_authority).lower()
+    return f"    [{stage.number}] = {{ port = {stage.port}, tls = {tls}, messages = {{\n{rows}    }} }},"
 
 
 def _table(fields: Fields) -> str:

@@ -53,7 +53,7 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Run]]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Run]:
     """A run of the sniffer at every stage."""
     sniffer = attacks.find("sniffer")
 
@@ -71,14 +71,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Run]]:
                 found[stage.number] = Run(path, cell, sent, recording)
         return found
 
-    yield asyncio.run(run_all())
+    return asyncio.run(run_all())
 
 
 @each_stage
 def test_tshark_shows_every_message_that_was_sent_and_no_other(runs: dict[int, Run], stage: stages.Stage) -> None:
     run = runs[stage.number]
     sent = run.sent.rows()
-    assert {len(ends) for ends in (sent, messages(run.opened))} == {7}, "three members to the server and back; a whisper"
+    assert {len(ends) for ends in (sent, messages(run.opened))} == {7}, (
+        "three members to the server and back; a whisper"
+    )
     assert messages(run.opened) == sent
 
 
@@ -296,7 +298,9 @@ def test_neither_the_attack_nor_the_referee_ever_sees_a_secret(monkeypatch: pyte
 
     async def once() -> bytes:
         async with Bench.open(NETWORK) as bench:
-            cell = await bench.cell(stage, Levers(known=stage.levers), Attack("look", "thief", (goal,), "", steal), goal)
+            cell = await bench.cell(
+                stage, Levers(known=stage.levers), Attack("look", "thief", (goal,), "", steal), goal
+            )
             return bench.recordings[cell.id].secrets
 
     secrets = [line.split()[2] for line in asyncio.run(once()).splitlines()]
