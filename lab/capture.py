@@ -17,7 +17,7 @@ from lab import pcapng
 MAX_FRAME: Final = 1 << 16
 SO_TIMESTAMPNS: Final = 35
 """The kernel tells with each frame when it came (Linux, socket(7)); Python has no name for it."""
-TIMESPEC: Final = struct.Struct("@qq")
+TIMESPEC: Final = struct.Struct("@ll")
 ALL_HOSTS: Final = 1
 """The bit of a MAC address by which a frame is for a group, or for all."""
 WITH_SECRETS: Final = ".with-secrets.pcapng"

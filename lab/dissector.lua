@@ -24,6 +24,7 @@ local KINDS = {
 
 local lab = Proto("lab", "Progressive Security Lab")
 local door = Proto("lab_tcp", "Progressive Security Lab, with or without TLS")
+local whispers = Proto("lab_udp", "Progressive Security Lab, whispers")
 
 local line_field = ProtoField.bytes("lab.line", "Message")
 local stage_field = ProtoField.uint8("lab.stage", "Stage")
@@ -406,7 +407,7 @@ end
 -- and a 3 (RFC 8446, section 5.1). At other stages such bytes are what somebody sent, and hide nothing.
 function door.dissector(tvb, pinfo, tree)
     local stage = stage_of(pinfo)
-    local may_be = stage and STAGES[stage].tls and tvb:len() >= 2
+    local may_be = (not stage or STAGES[stage].tls) and tvb:len() >= 2
     if may_be and tvb(0, 1):uint() >= 20 and tvb(0, 1):uint() <= 23 and tvb(1, 1):uint() == 3 then
         return Dissector.get("tls"):call(tvb, pinfo, tree)
     end
@@ -415,14 +416,14 @@ end
 
 -- Whispers go from any port to any port: taken for ours is what goes to or from a port that somebody told, and what
 -- is a message of some stage. A frame's stage is settled when it is first seen, in the order of the capture.
-local function whispered(tvb, pinfo, tree)
+local function whispered(tvb, pinfo, tree, asked)
     local text = tvb:raw()
     local source, target = tostring(pinfo.src), tostring(pinfo.dst)
     local told = whispers_at[source .. ":" .. pinfo.src_port] or whispers_at[target .. ":" .. pinfo.dst_port]
     local object = #text <= DATAGRAM_BYTES and is_utf8(text) and parsed(text) or nil
     local guess = object and object.kind == "object" and fitting(object)
-    if not (settled[pinfo.number] or told or guess) then return false end
-    settled[pinfo.number] = settled[pinfo.number] or told or stage_at[target] or stage_at[source] or guess
+    if not (settled[pinfo.number] or told or guess or asked) then return false end
+    settled[pinfo.number] = settled[pinfo.number] or told or stage_at[target] or stage_at[source] or guess or nil
     local item = begin(tvb, pinfo, tree)
     if #text > DATAGRAM_BYTES then
         mark(tvb(), "too-long", "a datagram is at most " .. DATAGRAM_BYTES .. " bytes", pinfo, item)
@@ -434,6 +435,11 @@ local function whispered(tvb, pinfo, tree)
     return true
 end
 
+-- "Decode As": a person says that this is ours.
+function whispers.dissector(tvb, pinfo, tree)
+    whispered(tvb, pinfo, tree, true)
+end
+
 lab:register_heuristic("udp", whispered)
 
 local tcp, tls, udp = DissectorTable.get("tcp.port"), DissectorTable.get("tls.port"), DissectorTable.get("udp.port")
@@ -442,4 +448,5 @@ for port in pairs(PORTS) do
     tls:add(port, lab)
 end
 tcp:add_for_decode_as(door)
-udp:add_for_decode_as(lab)
+tls:add_for_decode_as(lab)
+udp:add_for_decode_as(whispers)

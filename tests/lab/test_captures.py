@@ -1,10 +1,12 @@
 """Captures: what a run leaves of the wire says when, where and what; and what opens TLS goes nowhere else."""
 
 import asyncio
+import json
 import os
 import re
 import ssl
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +18,17 @@ import attacks
 import stages
 from attacks import Attack, Claim, Foothold, Goal
 from attacks import dissect as layers
+from common.lan import PLAN
 from common.levers import Levers
 from lab import capture as captures
 from lab import wireshark
 from lab.bench import Bench, Cell
 from lab.capture import Recording
+from lab.cli import run as lab
 from lab.pcapng import SECRETS, Frame, write
 from lab.referee import RULES, Finding
 from lab.scene import CANARIES, Scene
-from tests.lab.captures import Ends, Row, Sent, fields, messages, rows_of
+from tests.lab.captures import Ends, Row, Sent, fields, messages, rows_of, tshark
 from tests.programs import Program, listening
 
 NETWORK = os.environ.get("NETWORK") or "auto"
@@ -206,6 +210,35 @@ def test_scapy_reads_a_copy_with_secrets(runs: dict[int, Run]) -> None:
         assert len(list(file)) == len(runs[4].recording.frames)
 
 
+def test_tls_at_a_port_of_no_stage_is_shown_where_a_person_says_what_it_is(
+    runs: dict[int, Run], tmp_path: Path
+) -> None:
+    """As for a server that was started by hand with another port."""
+    here, there = (port.to_bytes(2, "big") for port in (5004, 6004))
+    moved = []
+    for when, frame in runs[4].recording.frames:
+        ports = b"".join(there if port == here else port for port in (frame[34:36], frame[36:38]))
+        moved.append(Frame(when, frame[:34] + ports + frame[38:]))
+    made = tmp_path / "made.pcapng"
+    write(made, "lan", moved, runs[4].recording.secrets)
+    said = ["-d", "tcp.port==6004,lab_tcp", "-d", "tls.port==6004,lab"]
+    types = tshark(made, *said, "-Y", "tcp && lab.line", "-T", "fields", "-e", "lab.type").split()
+    sent = [row for ends, lines in runs[4].sent.rows().items() for row in lines if ends[2] == "TCP"]
+    assert Counter(",".join(types).split(",")) == Counter(dict(row)["lab.type"] for row in sent)
+
+
+@each_in_tls
+def test_tls_1_2_is_opened_too(stage: stages.Stage, tmp_path: Path) -> None:
+    async def once() -> Recording:
+        async with Bench.open(NETWORK) as bench:
+            await bench.control(stage, Levers.parse("transport=tls-1.2-static-rsa", stage.levers))
+            return bench.recordings["control"]
+
+    asyncio.run(once()).write_all(tmp_path / "control.pcapng")
+    types = fields(tmp_path / "control.with-secrets.pcapng", "lab.type", where="tls && lab.type")
+    assert {"register", "roster", "say"} <= set(",".join(row[0] for row in types).split(","))
+
+
 def test_host_of_a_switch_has_its_own_frames_and_those_for_all() -> None:
     cards = {name: f"02:00:00:00:00:0{n}" for n, name in enumerate(("alice", "bob", "eve"), 1)}
     alice, bob, eve = (bytes.fromhex(card.replace(":", "")) for card in cards.values())
@@ -246,6 +279,16 @@ def test_file_of_a_host_is_what_its_card_heard_on_the_real_switch() -> None:
     assert len(heard["bob"]) > len(heard["eve"])
 
 
+def test_every_host_has_a_file_of_its_own_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lab(["stage-4", "spoofed_whisper", "--per-host", "--json", "--network", NETWORK]) == 3
+    names = {path.name for path in Path(json.loads(capsys.readouterr().out)["run"]).glob("spoofed_whisper-*")}
+    middles = ("", ".with-secrets", *(f".{host}" for host in PLAN))
+    assert names == {f"spoofed_whisper-whisper{middle}.pcapng" for middle in middles}
+
+
 def test_file_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:
     def frames() -> Iterator[Frame]:
         yield Frame(0, b"\0" * 60)
@@ -276,9 +319,15 @@ def test_only_members_sessions_can_be_opened_and_not_the_attackers_own() -> None
 
 def test_neither_the_attack_nor_the_referee_ever_sees_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thief reads every file around what was stolen, a rule looks where the contexts write: nothing is there."""
-    stage, seen, contexts = stages.find(4), [], list[ssl.SSLContext]()
-    honest = captures.TlsSecrets.log
-    monkeypatch.setattr(captures.TlsSecrets, "log", lambda self, tls: (contexts.append(tls), honest(self, tls))[1])
+    stage, honest = stages.find(4), captures.TlsSecrets.log
+    seen: list[bytes] = []
+    contexts: list[ssl.SSLContext] = []
+
+    def log(self: captures.TlsSecrets, context: ssl.SSLContext) -> None:
+        contexts.append(context)
+        honest(self, context)
+
+    monkeypatch.setattr(captures.TlsSecrets, "log", log)
 
     async def steal(foothold: Foothold, goal: Goal) -> Claim:
         await foothold.until("over")

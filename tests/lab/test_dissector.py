@@ -20,7 +20,7 @@ from common.messages import Message
 from common.wire import Decoder, WireError, encode
 from lab import dissector
 from lab.cli import run
-from tests.lab.captures import SECONDS, datagram, fields, segments, written
+from tests.lab.captures import SECONDS, datagram, fields, segments, tshark, written
 
 STAGE = stages.find(1)
 SAY = b'{"type":"say","from":"alice","text":"hello"}'
@@ -138,6 +138,19 @@ def test_datagram_that_is_no_message_is_marked_only_where_whispers_go(tmp_path: 
     assert fields(written(tmp_path, *stray), "lab.malformed") == []
     made = written(tmp_path, *segments(STAGE.port, roster), *stray)
     assert [row[0] for row in fields(made, "lab.malformed", where="udp")] == ["not-utf-8", "unknown-type", "too-long"]
+
+
+def test_datagram_is_taken_for_a_whisper_where_a_person_says_so(tmp_path: Path) -> None:
+    made = written(tmp_path, datagram(b"psst"), datagram(WHISPER))
+    said = ["-d", "udp.port==40002,lab_udp", "-T", "fields", "-e", "lab.type", "-e", "lab.malformed"]
+    assert tshark(made, *said).splitlines() == ["\tnot-json", "whisper\t"]
+
+
+def test_stage_at_another_port_is_known_by_its_messages(tmp_path: Path) -> None:
+    grant = b'{"type":"key-grant","from":"a","to":"b","public_key":"","nonce":"","ciphertext":""}\n'
+    made = written(tmp_path, *segments(6000, SAY + b"\n", grant))
+    said = ["-d", "tcp.port==6000,lab_tcp", "-Y", "lab", "-T", "fields", "-e", "lab.type", "-e", "lab.stage"]
+    assert tshark(made, *said).splitlines() == ["say\t1", "key-grant\t3"]
 
 
 def test_whisper_has_the_stage_at_which_its_people_are(tmp_path: Path) -> None:
@@ -302,7 +315,7 @@ def test_line_that_tshark_shows_can_be_typed_as_it_stands(
     needs: Callable[[str], str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     needs("tshark")
-    made = written(tmp_path, *segments(STAGE.port, encode(STAGE.messages["left"](name="carol"))))  # type: ignore[call-arg]
+    made = written(tmp_path, *segments(STAGE.port, encode(STAGE.messages["left"](name="carol"))))
     run(["wireshark", str(made)])
     (line,) = (row for row in capfd.readouterr().out.splitlines() if row.startswith("In a terminal:"))
     assert os.system(line.partition(":")[2]) == 0  # noqa: S605 - typed as a person would
