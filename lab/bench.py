@@ -22,7 +22,7 @@ from common.levers import Levers
 from lab.capture import Capture, Recording, TlsSecrets
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
-from lab.remarks import remark
+from lab.remarks import ScreenRow, remark
 from lab.scene import PATIENCE, Scene, Watch, memory
 from stages import Stage
 
@@ -103,7 +103,7 @@ class Bench:
         self._controlled: set[tuple[int, str]] = set()
         self._capture = Capture(network.mirror())
         self._secrets = TlsSecrets(memory())
-        self._typed: list[tuple[int, str, str]] = []
+        self._rows: list[ScreenRow] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -136,7 +136,7 @@ class Bench:
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
         faults = judge(scene)
-        remark(self.recordings["control"], "tap", scene.canaries, self._typed, [])
+        remark(self.recordings["control"], "tap", scene.canaries, self._rows, [])
         self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
@@ -164,7 +164,7 @@ class Bench:
         cell.verdict = "broken" if finding.reached else "held"
         cell.told = bool(warned(scene))
         cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
-        remark(recording, attack.position, scene.canaries, self._typed, finding.evidence)
+        remark(recording, attack.position, scene.canaries, self._rows, finding.evidence)
         recording.secrets = secrets
         if scene.unheard and not finding.reached:  # a cut line is no defence: say that it was cut
             cell.reason += f"; but {len(scene.unheard)} of {len(scene.spoken)} things that were said never arrived"
@@ -199,11 +199,11 @@ class Bench:
                     host.run("ip", "neigh", "flush", "all")
         self._capture.cut()
         self._secrets.take()
-        self._typed = []
+        self._rows = []
 
         def noted(place: str, row: str) -> None:
-            if row.startswith(f"{place}> "):
-                self._typed.append((self._capture.next_number(), place, row))
+            if place != "wire":
+                self._rows.append(ScreenRow(self._capture.next_number(), place, row))
             watch(place, row)
 
         return Scene(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)

@@ -26,7 +26,8 @@ from lab.bench import Bench, Cell
 from lab.capture import Recording
 from lab.cli import run as lab
 from lab.pcapng import SECRETS, Frame, write
-from lab.referee import RULES, Finding
+from lab.referee import RULES, Evidence, Finding
+from lab.remarks import ScreenRow, remark
 from lab.scene import CANARIES, Scene
 from tests.lab.captures import Ends, Row, Sent, fields, messages, rows_of, tshark
 from tests.programs import Program, listening
@@ -160,6 +161,29 @@ def test_secret_that_was_read_where_nobody_can_see_it_is_told_where_it_was_typed
     told = [text for texts in recording.comments.values() for text in texts if "read by" in text]
     assert len(told) == 1
     assert re.fullmatch(r"canary \d \([a-z-]+\), read by the server, though not in the clear here", told[0])
+
+
+def test_words_that_came_up_and_cannot_be_read_on_the_wire_are_told_where_they_came_up() -> None:
+    recording = Recording([(n, b"sealed") for n in range(5)])
+    rows = [
+        ScreenRow(2, "alice", "alice> The code is room-0123."),
+        ScreenRow(3, "bob", "alice: The code is room-0123."),
+        ScreenRow(5, "bob", "alice: Another, and so long that it does not fit on one row of the screen,"),
+    ]
+    long = "alice: Another, and so long that it does not fit on one row of the screen, room-0123"
+    evidence = [
+        Evidence("alice's screen", "alice> The code is room-0123.", []),
+        Evidence("bob's screen", "alice: The code is room-0123.", []),
+        Evidence("bob's screen", long, []),
+    ]
+    remark(recording, "on-path", {"room": "room-0123"}, rows, evidence)
+    assert recording.comments == {
+        2: [
+            "Alice has just typed canary 1 (room)",
+            "after this, on bob's screen: alice: The code is ‹canary 1 (room)›.",
+        ],
+        4: [f"after this, on bob's screen: {long.replace('room-0123', '‹canary 1 (room)›')}"],
+    }
 
 
 def test_file_names_its_interface_its_program_and_no_path_of_this_machine(runs: dict[int, Run]) -> None:
