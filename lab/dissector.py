@@ -1,7 +1,7 @@
 """The Wireshark dissector: Lua, made from the messages that the stages declare, like everything else about them.
 
-What is common to all messages, from the parser of JSON to the tree, stands in `dissector.lua`; the tables of ports,
-messages and fields are put into it here.
+What is common to all messages stands in `dissector.lua`, the parser of JSON, which Lua has none of, in `json.lua`; the
+tables of ports, messages and fields are put between them here.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from common.limits import DATAGRAM_BYTES, LINE_BYTES
 from stages import Stage, catalogue
 
 TEMPLATE: Final = Path(__file__).with_name("dissector.lua")
+JSON: Final = Path(__file__).with_name("json.lua")
 
 Fields = dict[str, "Field"]
 
@@ -38,6 +39,7 @@ def lua() -> str:
     kinds = _kinds(fields for messages in table.values() for fields in messages.values())
     text = TEMPLATE.read_text(encoding="utf-8")
     for mark, value in (
+        ("@JSON@", JSON.read_text(encoding="utf-8")),
         ("@LINE_BYTES@", str(LINE_BYTES)),
         ("@DATAGRAM_BYTES@", str(DATAGRAM_BYTES)),
         ("@STAGES@", stages),

@@ -118,5 +118,6 @@ def _rows(path: Path) -> list[str]:
             command += ["-e", name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LabError(f"tshark cannot read {path}: {done.stderr.strip().splitlines()[-1:] or 'no reason given'}.")
+        why = (done.stderr.splitlines() or ["it does not say why"])[-1].rstrip(".")
+        raise LabError(f"tshark cannot read {path} ({why}); give a pcap or pcapng file.")
     return done.stdout.splitlines()

@@ -18,6 +18,7 @@ import attacks
 import stages
 from attacks import Attack, Claim, Foothold, Goal
 from attacks import dissect as layers
+from common.errors import LabError
 from common.lan import PLAN
 from common.levers import Levers
 from lab import capture as captures
@@ -119,6 +120,18 @@ def test_decrypted_capture_gives_python_the_same_messages(
     needs("tshark")
     run = runs[stage.number]
     assert _by_ends(heard for _, heard in wireshark.decrypted(run.opened)) == run.sent.rows()
+
+
+def test_file_that_tshark_cannot_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Callable[[str], str]
+) -> None:
+    needs("tshark")
+    (tmp_path / "words").write_text("This is no capture.\n")
+    with pytest.raises(LabError, match=r"^tshark cannot read .*words \(.*\); give a pcap or pcapng file\.$"):
+        list(wireshark.decrypted(tmp_path / "words"))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(LabError, match="install it with: sudo apt install tshark"):
+        list(wireshark.decrypted(tmp_path / "words"))
 
 
 @each_in_the_clear
