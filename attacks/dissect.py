@@ -4,7 +4,12 @@
 
 `Listener` is what attacks use: frames in, `Heard` out, with TCP streams reassembled, so that a message is found
 however it was cut into segments. In a scapy shell, `bind(port)` makes `sniff(session=TCPSession)` show the same
-layers. Nothing here knows a key: a ciphertext is one field like another.
+layers, and of a file
+
+    for heard in messages(rdpcap("room.pcapng"), 5001):
+        print(heard.summary)
+
+prints every message. Nothing here knows a key: a ciphertext is one field like another.
 
 scapy takes most of a second to import, so the rest of the lab imports this module only when frames are to be read.
 """
@@ -13,7 +18,7 @@ import base64
 import json
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from keyword import iskeyword
@@ -195,3 +200,13 @@ class Listener:
         for layer in found:
             if isinstance(layer, _Declared):
                 yield Heard(source, target, transport.__name__, json.loads(bytes(layer)))
+
+
+def messages(packets: Iterable[Packet], port: int) -> Iterator[Heard]:
+    """Every message in packets of scapy's, such as `rdpcap` returns, on this port and in whispers, in order.
+
+    What is inside TLS stays closed here; `lab.wireshark.decrypted` opens a capture that has its secrets in it.
+    """
+    listener = Listener(port)
+    for packet in packets:
+        yield from listener.hear(bytes(packet))

@@ -19,10 +19,11 @@ from attacks import Attack, Goal
 from common.errors import LabError
 from common.lan import Lan, LanHost
 from common.levers import Levers
-from lab.capture import Capture, Recording
+from lab.capture import Capture, Recording, TlsSecrets
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
-from lab.scene import PATIENCE, Scene, Watch
+from lab.remarks import ScreenRow, remark
+from lab.scene import PATIENCE, Scene, Watch, memory
 from stages import Stage
 
 
@@ -123,6 +124,8 @@ class Bench:
         self.recordings: dict[str, Recording] = {}
         self._controlled: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
         self._capture = Capture(network.mirror())
+        self._secrets = TlsSecrets(memory())
+        self._rows: list[ScreenRow] = []
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -134,6 +137,7 @@ class Bench:
                 yield bench
             finally:
                 bench._capture.stop()
+                bench._secrets.close()
 
     @property
     def kind(self) -> str:
@@ -151,8 +155,10 @@ class Bench:
         scene = self._set(stage, levers, "switch", watch)
         with _Crashes():
             await scene.play()
-        self.recordings["control"] = self._capture.cut()
+        self.recordings["control"], secrets = self._recorded()
         faults = judge(scene)
+        remark(self.recordings["control"], "tap", scene.canaries, self._rows, [])
+        self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
         return scene
@@ -182,12 +188,14 @@ class Bench:
         scene.case = case
         with _Crashes():
             claim = await scene.play(attack, goal)
-        recording = self._capture.cut()
+        recording, secrets = self._recorded()
         self.recordings[cell.id] = recording
         finding = RULES[goal.wins](scene, claim, recording)
         cell.verdict = "broken" if finding.reached else "held"
         cell.told = bool(warned(scene))
         cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
+        remark(recording, attack.position, scene.canaries, self._rows, finding.evidence)
+        recording.secrets = secrets
         if scene.unheard and not finding.reached:  # a cut line is no defence: say that it was cut
             cell.reason += f"; but {len(scene.unheard)} of {len(scene.spoken)} things that were said never arrived"
         cell.seconds = round(time.perf_counter() - started, 3)
@@ -222,4 +230,19 @@ class Bench:
             if isinstance(host, LanHost):  # what it learned by ARP may be a lie, or about to be asked again
                 host.forget_neighbours()
         self._capture.cut()
-        return Scene(stage, levers, self.network, watch, PATIENCE)
+        self._secrets.take()
+        self._rows = []
+
+        def noted(place: str, row: str) -> None:
+            if place != "wire":
+                self._rows.append(ScreenRow(self._capture.next_number(), place, row))
+            watch(place, row)
+
+        return Scene(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)
+
+    def _recorded(self) -> tuple[Recording, bytes]:
+        """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""
+        recording = self._capture.cut()
+        recording.cards = {name: host.mac for name, host in self.network.hosts.items()}
+        recording.hub = self.network.kind == "hub"
+        return recording, self._secrets.take()

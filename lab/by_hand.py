@@ -89,6 +89,7 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     address = server_address(target, stage.port)
     only_lab_or_loopback(address[0])
     given = {"--json": options.json, "--write": options.write, "--levers": options.levers, "--count": options.count > 1}
+    given["--per-host"] = options.per_host
     unheeded = ", ".join(name for name, is_given in given.items() if is_given)
     if unheeded:
         raise LabError(f"With TARGET= there is no bench, so {unheeded} cannot be heeded; leave it out.")

@@ -160,10 +160,14 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
     return command
 
 
+_PER_HOST = click.option("--per-host", is_flag=True, help="Write what each host's card heard to a file of its own too.")
+
+
 def _attack_options(function: F) -> F:
     for option in (
         click.option("--goal", default="", help="One goal of the attack; all otherwise."),
         click.option("--write", default="", metavar="FILE", help="Write the capture there too (pcapng)."),
+        _PER_HOST,
         click.option("--duration", default=0.0, metavar="SECONDS", help="Begin nothing more after so many seconds."),
         click.option(
             "--count", type=click.IntRange(1), help="Run it so many times; with --read, read so many messages."
@@ -182,6 +186,7 @@ def _expects() -> bool:
 def _demo(stage: stages.Stage) -> click.Command:
     @click.command("demo", help=STAGE_VERBS["demo"])
     @click.option("--goal", default="", help="Only attacks with this goal.")
+    @_PER_HOST
     @on_the_bench
     def demo(**given: Any) -> None:
         from lab import verbs
@@ -328,6 +333,28 @@ def diff(before: int | None, after: int, json: bool) -> None:
     if not after:
         raise Sentence("Say which stage: make diff TO=3, or make diff FROM=2 TO=3")
     show(before, after, as_json=json)
+
+
+@lab.command("wireshark", help="Open the last run's capture, or FILE, in Wireshark, with the lab's dissector.")
+@click.argument("file", default="")
+def wireshark(file: str) -> None:
+    from lab.wireshark import show
+
+    raise SystemExit(show(file))
+
+
+@lab.command("dissector", help="Print the dissector for Wireshark and tshark (Lua), or write it to a file.")
+@click.option("--write", default="", metavar="FILE", help="Write it there.")
+def dissector(write: str) -> None:
+    from pathlib import Path
+
+    from lab.dissector import lua
+    from lab.wireshark import write_lua
+
+    if write:
+        write_lua(Path(write))
+    else:
+        click.echo(lua(), nl=False)
 
 
 @lab.command(help="What this machine can do: which network, why not the other, and the ways round.")

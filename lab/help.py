@@ -13,6 +13,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
 
   make matrix                       every attack against every stage; ABLATIONS=1 runs each again, levers turned
   make diff FROM=2 TO=3             what a stage changes: the lesson, in colour
+  make wireshark                    the last run's capture in Wireshark, with the lab's dissector (FILE=)
   make doctor                       which network can be had here, why not the other, the ways round
   make test                         all tests
   make check                        lint, types, import rules

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,12 +61,23 @@ async def running_server(
 
 
 async def start_client(
-    stage: Stage, levers: Levers, host: Host, server: Address, person: Person, show: Callable[[Show], None]
+    stage: Stage,
+    levers: Levers,
+    host: Host,
+    server: Address,
+    person: Person,
+    show: Callable[[Show], None],
+    log_secrets: Callable[[ssl.SSLContext], None] | None = None,
 ) -> Client:
-    """A client of this stage on this host, connected; the person's UDP port is the one it is given."""
+    """A client of this stage on this host, connected; the person's UDP port is the one it is given.
+
+    log_secrets: gets what the client speaks TLS with, so that the bench can open its own capture later.
+    """
 
     def session(udp_port: int) -> ClientSession:
         return stage.client(levers, replace(person, udp_port=udp_port))
 
     tls = stage.client_tls(levers, person)
+    if tls and log_secrets:
+        log_secrets(tls)
     return await stage.client_program(levers).start(host, server, session, show, reader_for(levers), tls)

@@ -27,13 +27,13 @@ def verdicts(bench: Bench, cells: Iterable[Cell], folder: Path | None) -> dict[s
     }
 
 
-def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str]) -> Path:
+def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False) -> Path:
     """Write the folder of one run under `runs/` of the current directory, and return it."""
     moment = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path("runs") / f"{moment}-{slug}-{secrets.token_hex(2)}"
     folder.mkdir(parents=True)
     for name, recording in bench.recordings.items():
-        recording.write(folder / f"{name.replace('/', '-')}.pcapng")
+        recording.write_all(folder / f"{name.replace('/', '-')}.pcapng", per_host=per_host)
     for cell in cells:
         cell.capture = f"{cell.id.replace('/', '-')}.pcapng" if cell.id in bench.recordings else ""
     write_text(folder / "transcript.txt", "\n".join(transcript))

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import ssl
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,6 +53,11 @@ MEMORY: Final = "/dev/shm"  # noqa: S108 - a folder of its own is made there, fo
 """Where a scene's files are kept, if it is there: writing "to the disk" takes no time, and all is thrown away."""
 
 Watch = Callable[[str, str], None]
+
+
+def memory() -> str | None:
+    """Where files that are thrown away are kept; None for the usual place."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class Scene:
     """The clients that the attack started."""
     unheard: list[Spoken] = field(default_factory=list)
     """What was said and did not come up where it should within the patience."""
+    log_secrets: Callable[[ssl.SSLContext], None] | None = None
+    """Gets what members speak TLS with. What comes of it only the bench can take."""
 
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """Run the conversation, with an attack where one is given, and return what it claims."""
@@ -115,7 +123,7 @@ class Scene:
         told = weak_password.draw() if self.stage.wants_passphrase(self.levers) else ""  # as people choose one
         self.people = {n: Person(n, 0, secrets.token_urlsafe(12), register=True, passphrase=told) for n in MEMBERS}
         self.people["alice"] = replace(self.people["alice"], password=self.canaries["password"])
-        with tempfile.TemporaryDirectory(prefix="lab-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
+        with tempfile.TemporaryDirectory(prefix="lab-", dir=memory()) as folder:
             for name in ("server", "mallory", *MEMBERS):
                 (Path(folder) / name).mkdir()
                 if name in self.people:
@@ -204,7 +212,7 @@ class Scene:
         screen = self.screens[name] = Screen(name, self.watch, rows_for(self.levers))
         host, person = self.network.hosts[name], self.people[name]
         try:
-            client = await start_client(self.stage, self.levers, host, server, person, screen.show)
+            client = await start_client(self.stage, self.levers, host, server, person, screen.show, self.log_secrets)
         except LabError as error:  # the client refuses to go on, as a person would see it; the others go on without
             screen.show(alarm(str(error)))
             return
@@ -239,7 +247,8 @@ class Scene:
         await member.client.ended.wait()
         host, person = self.network.hosts[name], replace(self.people[name], register=False)
         there = len(member.screen.shown)
-        member.client = await start_client(self.stage, self.levers, host, server, person, member.screen.show)
+        show = member.screen.show
+        member.client = await start_client(self.stage, self.levers, host, server, person, show, self.log_secrets)
         await member.screen.until(lambda shown: any(s.text.startswith("here: ") for s in shown[there:]), self.patience)
         for other in others:
             await other.screen.until(_more_than(before[other.name], f"{name} joined"), self.patience)
@@ -281,7 +290,7 @@ class Scene:
         (self.folder / name).mkdir()
         person = replace(self.people["carol"], name=name, password=secrets.token_urlsafe(12), folder=self.folder / name)
         host = self.network.hosts["carol"]
-        client = await start_client(self.stage, self.levers, host, self.address, person, screen.show)
+        client = await start_client(self.stage, self.levers, host, self.address, person, screen.show, self.log_secrets)
         there = await screen.until(_shows("notice", "here: "), self.patience)
         client.close()
         await client.ended.wait()

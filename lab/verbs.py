@@ -34,6 +34,7 @@ class Options:
     verbose: bool = False
     expect: bool = False
     ablations: bool = False
+    per_host: bool = False
 
 
 def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
@@ -79,7 +80,8 @@ async def demo(stage: Stage, options: Options) -> int:
                 if watch == report.side_by_side:
                     report.line()
                 report.verdict(cells[-1], goal)
-        folder = runs.save(bench, f"stage{stage.number}-demo", cells, report.transcript)
+        slug = f"stage{stage.number}-demo"
+        folder = runs.save(bench, slug, cells, report.transcript, per_host=options.per_host)
         report.heading("Verdicts")
         _summary(report, cells)
         _where_next(report, stage, folder)
@@ -108,9 +110,8 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
                     report.paragraph(story(chosen))
                 cells.append(await bench.cell(stage, levers, chosen, goal, report.note, case))
                 report.verdict(cells[-1], goal)
-        folder = runs.save(
-            bench, f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}", cells, report.transcript
-        )
+        slug = f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}"
+        folder = runs.save(bench, slug, cells, report.transcript, per_host=options.per_host)
         if options.write:
             _write(bench, cells, Path(options.write))
         report.line(f"Captures, transcript and verdicts: {folder}/")
@@ -171,7 +172,7 @@ def _where_next(report: Report, stage: Stage, folder: Path) -> None:
     n = stage.number
     report.heading("Where to go next")
     report.line(f"Read why:            make stage-{n} audit")
-    report.line(f"See it on the wire:  wireshark {folder}/sniffer-room.pcapng")
+    report.line(f"See it on the wire:  make wireshark FILE={folder}/sniffer-room.pcapng")
     report.line(
         f"Attack it yourself:  make stage-{n} server, make stage-{n} client NAME=alice, and in a third terminal"
     )

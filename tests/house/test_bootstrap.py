@@ -315,6 +315,11 @@ def test_the_stage_comes_first_in_any_order(warm: House) -> None:
     assert warm.make("demo", "stage-1")[0] == "lab[stage-1][demo]"
 
 
+def test_a_file_is_handed_on_as_it_is(warm: House) -> None:
+    assert warm.make("wireshark", "FILE=my room.pcapng")[0] == "lab[wireshark][my room.pcapng]"
+    assert warm.make("wireshark")[0] == "lab[wireshark]"
+
+
 def test_bare_make_is_help(warm: House) -> None:
     assert warm.make() == ("lab[help]", "", 0)
 

@@ -148,7 +148,7 @@ def test_referee_takes_one_password_for_an_account_and_looks_at_the_cost(
 
 
 def test_referee_names_the_frames_in_which_the_evidence_can_be_read() -> None:
-    recording = Recording([(0.0, b"..."), (0.0, b"..The door code is room-1234..")])
+    recording = Recording([(0, b"..."), (0, b"..The door code is room-1234..")])
     finding = RULES["read-room"](scene(*HONEST), Claim(read=[ALICE]), recording)
     assert [evidence.frames for evidence in finding.evidence] == [[2]]
 
