@@ -231,7 +231,19 @@ def names() -> list[str]:
     return sorted(m.name for m in modules if not m.name.startswith("_") and m.name not in _PLUMBING)
 
 
-_PLUMBING = {"on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "terminate", "static_rsa"}
+_PLUMBING = {
+    "on_path",
+    "dissect",
+    "pcap",
+    "exchange",
+    "boxes",
+    "words",
+    "taken",
+    "tap",
+    "hashes",
+    "terminate",
+    "static_rsa",
+}
 
 
 def find(name: str) -> Attack:
