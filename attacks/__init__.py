@@ -233,7 +233,10 @@ def names() -> list[str]:
 
 _PLUMBING = {
     "on_path",
+    "bpf",
     "dissect",
+    "listener",
+    "packets",
     "pcap",
     "exchange",
     "boxes",

@@ -84,7 +84,7 @@ def frames(path: Path) -> Iterator[Frame]:
     """
     try:
         with path.open("rb", buffering=0) as file:
-            begin = _at_least(file, 24)
+            begin = _at_least(file, 28)
             if begin[:4] in _PCAP:
                 yield from _pcap(path, file, begin)
             elif begin[:4] == _SECTION:
@@ -135,6 +135,8 @@ def _pcap(path: Path, file: BinaryIO, data: bytes) -> Iterator[Frame]:
 
 def _pcapng(path: Path, file: BinaryIO, data: bytes) -> Iterator[Frame]:
     """Blocks, each with its type and its length before it and its length again behind it."""
+    if len(data) < 28:
+        raise _no_capture(path, "its header is cut short")
     order, at, number = "<", 0, 0
     cards: list[_Card] = []
     begin, length, packet = _shapes(order)

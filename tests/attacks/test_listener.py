@@ -4,7 +4,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
-from attacks.dissect import Heard, Listener
+from attacks.listener import Heard, Listener
 
 PORT = 5001
 HELLO = b'{"type":"say","from":"alice","text":"hello"}\n'
