@@ -21,7 +21,6 @@ FLAGS: Final = {SYN: "SYN", FIN: "FIN", RST: "RST", 0x08: "PSH", ACK: "ACK", 0x2
 """RFC 9293, section 3.1."""
 FRAGMENT: Final = 0x3FFF
 """The bits of an IPv4 header that say: this is a part (more fragments, or an offset)."""
-BROADCAST: Final = "all"
 
 _TAGS: Final = (b"\x81\x00", b"\x88\xa8")
 _IPV4, _ARP = b"\x08\x00", b"\x08\x06"
@@ -66,6 +65,8 @@ def dissected(frame: bytes) -> Packet | None:
     if whole is None:
         return _arp(_untagged(frame))
     total, _, part, _, protocol = struct.unpack_from(">HHHBB", whole, 16)
+    if 14 + total > len(whole):
+        return None
     source, target = (socket.inet_ntoa(whole[at : at + 4]) for at in (26, 30))
     transport = _PROTOCOLS.get(protocol, f"IP protocol {protocol}")
     body = whole[34 : 14 + total]
@@ -87,7 +88,5 @@ def _arp(frame: bytes) -> Packet | None:
     (operation,) = struct.unpack_from(">H", frame, 20)
     source, target = (socket.inet_ntoa(frame[at : at + 4]) for at in (28, 38))
     if operation == 1 and source != target:
-        return Packet("ARP", (source, 0), (BROADCAST, 0), about=f"who has {target}?")
-    mac = frame[22:28].hex(":")
-    said_to = BROADCAST if frame[0] & 1 or source == target else target
-    return Packet("ARP", (source, 0), (said_to, 0), about=f"{source} is at {mac}")
+        return Packet("ARP", (source, 0), (target, 0), about=f"who has {target}?")
+    return Packet("ARP", (source, 0), (target, 0), about=f"{source} is at {frame[22:28].hex(':')}")

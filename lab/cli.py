@@ -359,6 +359,23 @@ def diff(before: int | None, after: int, json: bool) -> None:
     show(before, after, as_json=json)
 
 
+@lab.command(help="Draw a capture: every packet between the hosts, as a sequence diagram.")
+@click.argument("file")
+@click.option("--stage", default=0, help="Whose messages are named; guessed from the ports otherwise.")
+@click.option(
+    "--relative/--absolute", default=True, help="Sequence numbers from the beginning of each stream, or as sent."
+)
+@click.option("--first", default=100, type=click.IntRange(0), help="So many packets; 0 for all.  [default: 100]")
+@click.option("--follow", default="", metavar="HOST,HOST", help="Only between two hosts, by name or address.")
+@click.option("--mermaid", is_flag=True, help="In Mermaid's language instead of text.")
+def flow(file: str, stage: int, relative: bool, first: int, follow: str, mermaid: bool) -> None:
+    from pathlib import Path
+
+    from lab.flow import show
+
+    show(Path(file), stage=stage, relative=relative, first=first, follow=follow, as_mermaid=mermaid)
+
+
 @lab.command(help="What this machine can do: which network, why not the other, and the ways round.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of lines.")
 def doctor(json: bool) -> None:

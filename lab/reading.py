@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
+
+import msgspec
 
 import stages
 from attacks.bpf import matching
@@ -26,6 +29,10 @@ from common.loopback import PRIVATE, PUBLIC
 from common.text import IPV4_PATTERN, printable
 from stages import Stage
 
+FLUSH_SECONDS: Final = 0.2
+"""How long what was found may wait to be seen."""
+
+_encode: Final = msgspec.json.Encoder().encode
 _NAMES: Final = {last: name for name, last in PLAN.items()}
 
 
@@ -86,8 +93,9 @@ def chosen(path: Path, listener: Listener, wanted: Wanted) -> Iterator[tuple[Fra
     conditions = [_said(condition) for condition in wanted.where]
     conditions += [_followed(wanted.follow)] if wanted.follow else []
     found = heard_in(path, listener, matching(wanted.bpf) if wanted.bpf else None)
-    kept = (pair for pair in found if all(condition(pair[1]) for condition in conditions))
-    return islice(kept, wanted.count or None)
+    if conditions:
+        found = (pair for pair in found if all(condition(pair[1]) for condition in conditions))
+    return islice(found, wanted.count or None)
 
 
 def read_capture(stage: Stage, path: str, wanted: Wanted) -> int:
@@ -101,7 +109,7 @@ def read_capture(stage: Stage, path: str, wanted: Wanted) -> int:
         if wanted.style == "json":
             _one_object(path, found)
         else:
-            number = _lines(found, wanted.style)
+            number = _lines(found, wanted.style, grows=not Path(path).is_file())
             if wanted.style != "jsonl":
                 print(f"{number} messages of stage {stage.number} (port {listener.port}) in {path}.")
         for sentence in remarks(listener.noticed, listener.port):
@@ -121,12 +129,16 @@ def quiet_when_nobody_reads() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _lines(found: Iterator[tuple[Frame, Heard]], style: str) -> int:
+def _lines(found: Iterator[tuple[Frame, Heard]], style: str, *, grows: bool) -> int:
+    """Print each message; how many there were. What comes out of a pipe as it happens is passed on as it happens."""
     show = {"text": _as_text, "jsonl": _as_json, "hex": _as_hex}[style]
-    number = 0
+    number, due = 0, 0.0
     for frame, heard in found:
-        print(show(frame, heard), flush=True)
+        print(show(frame, heard))
         number += 1
+        if grows or monotonic() > due:
+            sys.stdout.flush()
+            due = monotonic() + FLUSH_SECONDS
     return number
 
 
@@ -154,7 +166,11 @@ def row(frame: Frame, heard: Heard) -> dict[str, Any]:
 
 
 def _as_json(frame: Frame, heard: Heard) -> str:
-    return json.dumps(row(frame, heard))
+    with contextlib.suppress(UnicodeError):  # half a surrogate pair
+        line = _encode(row(frame, heard))
+        if line.isascii():
+            return line.decode()
+    return json.dumps(row(frame, heard))  # slower, and escapes what could move a terminal
 
 
 def _as_text(frame: Frame, heard: Heard) -> str:
