@@ -166,10 +166,12 @@ def row(frame: Frame, heard: Heard) -> dict[str, Any]:
 
 
 def _as_json(frame: Frame, heard: Heard) -> str:
-    with contextlib.suppress(UnicodeError):  # half a surrogate pair
+    try:
         line = _encode(row(frame, heard))
         if line.isascii():
             return line.decode()
+    except UnicodeError:  # half a surrogate pair
+        pass
     return json.dumps(row(frame, heard))  # slower, and escapes what could move a terminal
 
 
