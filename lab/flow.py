@@ -140,11 +140,11 @@ def _about(packet: Packet, numbers: Numbers) -> str:
 
 
 def left_out(found: Flow) -> Iterator[str]:
-    """What is not in the diagram, a sentence each."""
+    """What is not in the diagram, a line each."""
     if found.further:
-        yield f"{found.further} further packets are not drawn; --first 0 draws all."
+        yield f"Further packets that are not drawn: {found.further}; --first 0 draws all."
     if found.others:
-        yield f"{found.others} frames are neither ARP nor a whole packet of IPv4 and are not drawn."
+        yield f"Frames that are neither ARP nor a whole packet of IPv4 and are not drawn: {found.others}."
 
 
 def show(path: Path, *, stage: int, relative: bool, first: int, follow: str, as_mermaid: bool) -> None:

@@ -199,15 +199,15 @@ def _letters(data: bytes) -> str:
 
 
 def remarks(noticed: Noticed, port: int) -> list[str]:
-    """What a reader should know about what was not shown, a sentence each."""
+    """What a reader should know about what was not shown, a line each."""
     told = {
-        f"{noticed.repeated} segments came again and were left out.": noticed.repeated,
-        f"{noticed.missing} bytes are missing from a stream, and with them the lines they were in.": noticed.missing,
-        f"{noticed.fragments} IP fragments were passed over.": noticed.fragments,
-        f"{noticed.cut} frames were captured in part; capture whole ones (tcpdump -s 0).": noticed.cut,
-        f"{noticed.unread} bytes to and from port {port} are no message that can be read here.": noticed.unread,
+        "Segments that came again and were left out": noticed.repeated,
+        "Bytes missing from streams, and with them the lines they were in": noticed.missing,
+        "IP fragments that were passed over": noticed.fragments,
+        "Frames captured in part (capture whole ones: tcpdump -s 0)": noticed.cut,
+        f"Bytes to and from port {port} that are no message that can be read here": noticed.unread,
     }
-    return [sentence for sentence, number in told.items() if number]
+    return [f"{what}: {number}." for what, number in told.items() if number]
 
 
 def _foreign(stage: Stage, path: str, listener: Listener) -> LabError:
