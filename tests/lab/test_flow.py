@@ -48,7 +48,7 @@ def test_conversation_is_drawn_with_flags_numbers_lengths_and_messages(capsys: p
         "     3   ├───────────── ACK seq=1 ack=1 len=0 ──────────────▶│",
         "         │ say ×2                                            │",
         "     4   ├─────────── PSH ACK seq=1 ack=1 len=90 ───────────▶│",
-        "     6   │◀────────── FIN ACK seq=1 ack=91 len=0 ────────────┤",
+        "     6   │◀─────────── FIN ACK seq=1 ack=91 len=0 ───────────┤",
         "       alice                                              server",
     ]
 
