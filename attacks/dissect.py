@@ -13,7 +13,7 @@ from keyword import iskeyword
 from typing import Any
 
 from scapy.fields import PacketListField, StrField
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import TCP
 from scapy.packet import Packet, bind_layers
 
 from attacks.listener import fields
@@ -96,11 +96,6 @@ class ChatStream(Packet):
         if data.endswith(b"\n") or metadata.get("tcp_end") or len(data) > 2 * LINE_BYTES:
             return cls(data)
         return None
-
-
-def payload_bytes(packet: Packet) -> int:
-    """How many bytes of a stream a TCP segment carries."""
-    return int(packet[IP].len - 4 * packet[IP].ihl - 4 * packet[TCP].dataofs)
 
 
 def bind(port: int) -> None:

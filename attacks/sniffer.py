@@ -1,7 +1,10 @@
 """Listening: Eve sits on the same network and reads along.
 
 python -m attacks.sniffer --stage 1                  live, in the lab
-python -m attacks.sniffer --stage 1 --read FILE      in a capture
+python -m attacks.sniffer --stage 1 --read FILE      in a capture, pcap or pcapng
+    … --where type=say --where from=alice            only what Alice says
+    … --follow alice,server                          one conversation; `--follow 3` is that marked #3
+    … --bpf 'tcp port 5001' --as jsonl               tcpdump's filters; JSON lines; `--as hex` shows the bytes
 """
 
 from collections.abc import Callable, Iterator
