@@ -263,8 +263,8 @@ def names() -> list[str]:
 
 
 _PLUMBING = {
-    *("on_path", "dissect", "exchange", "boxes", "words", "taken", "tap", "hashes", "guesses"),
-    *("terminate", "static_rsa"),
+    *("on_path", "exchange", "boxes", "words", "taken", "tap", "hashes", "guesses", "terminate", "static_rsa"),
+    *("bpf", "dissect", "listener", "packets", "pcap"),
 }
 
 

@@ -4,6 +4,7 @@ python -m attacks.message_length --stage 1
 """
 
 from attacks import TRIALS, Claim, Foothold, Goal, attack
+from attacks.packets import dissected
 from attacks.tap import frames
 
 
@@ -24,19 +25,14 @@ async def message_length(foothold: Foothold, goal: Goal) -> Claim:
     """Alice answers "yes" or "no, never". Eve weighs the answer instead of reading it: she counts the bytes that go
     from Alice to the server. Encryption hides what is said, and not how much; the longer ones were "no, never".
     """
-    from scapy.layers.inet import IP, TCP
-    from scapy.layers.l2 import Ether
-
-    from attacks.dissect import payload_bytes
-
     pieces: dict[tuple[int, int], int] = {}
     alice = ""
 
     def weigh(frame: bytes) -> None:
         """Count a segment of Alice's; what is sent again has the same sequence number."""
-        packet = Ether(frame)
-        if TCP in packet and (packet[IP].src, packet[TCP].dport) == (alice, foothold.server[1]):
-            pieces[packet[TCP].sport, packet[TCP].seq] = payload_bytes(packet)
+        packet = dissected(frame)
+        if packet and packet.transport == "TCP" and (packet.source[0], packet.target[1]) == (alice, foothold.server[1]):
+            pieces[packet.source[1], packet.seq] = len(packet.data)
 
     sizes: list[int] = []
     with frames(foothold, weigh) as hear:

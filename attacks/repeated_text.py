@@ -13,7 +13,7 @@ from attacks import TRIALS, Claim, Foothold, Goal, attack
 from attacks.tap import tapped
 
 if TYPE_CHECKING:
-    from attacks.dissect import Heard
+    from attacks.listener import Heard
 
 FRESH: Final = {"counter", "nonce"}
 """Fields that differ in every message, whatever it says."""

@@ -1,21 +1,23 @@
 """Listening: Eve sits on the same network and reads along.
 
 python -m attacks.sniffer --stage 1                  live, in the lab
-python -m attacks.sniffer --stage 1 --read FILE      in a capture
+python -m attacks.sniffer --stage 1 --read FILE      in a capture, pcap or pcapng
+    … --where type=say --where from=alice            only what Alice says
+    … --follow alice,server                          one conversation; `--follow 3` is that marked #3
+    … --bpf 'tcp port 5001' --as jsonl               tcpdump's filters; JSON lines; `--as hex` shows the bytes
 """
 
-import logging
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attacks import Claim, Foothold, Goal, attack
+from attacks.pcap import Frame, frames
 from attacks.tap import tapped
 from common.errors import LabError
 
 if TYPE_CHECKING:
-    from attacks.dissect import Heard
+    from attacks.listener import Heard, Listener
 
 
 @attack(
@@ -63,27 +65,27 @@ async def sniffer(foothold: Foothold, goal: Goal) -> Claim:
     return claim
 
 
-def heard_in(path: Path, port: int) -> "Iterator[tuple[int, Heard]]":
-    """Every message in a pcap or pcapng file, with the number of the frame that completes it.
+def heard_in(
+    path: Path, listener: "Listener", wanted: Callable[[bytes], bool] | None = None
+) -> "Iterator[tuple[Frame, Heard]]":
+    """Every message in a pcap or pcapng file, with the frame that completes it, as soon as that is read.
 
-    Raises LabError where the file is no capture.
+    wanted: which frames are listened to at all, as `attacks.bpf` makes it. Raises LabError where the file is no
+    capture or is damaged; what was heard before that comes first.
     """
-    from scapy.error import Scapy_Exception
-    from scapy.utils import RawPcapReader
-
-    from attacks.dissect import Listener
-
-    logging.getLogger("scapy").setLevel(logging.CRITICAL)  # what is wrong with a file is said below, in a sentence
-    listener = Listener(port)
+    frame, wrong = None, None
     try:
-        with path.open("rb") as file, RawPcapReader(file) as frames:  # type: ignore[arg-type] # takes open files too
-            for number, (frame, _) in enumerate(frames, 1):
-                for heard in listener.hear(frame):
-                    yield number, heard
-    except OSError as error:
-        raise LabError(f"Cannot read {path} ({error.strerror}); give a capture with --read FILE.") from None
-    except (Scapy_Exception, EOFError, ValueError, struct.error) as error:
-        raise LabError(f"{path} is no capture ({error}); give a pcap or pcapng file.") from None
+        for frame in frames(path):
+            if wanted is None or wanted(frame.data):
+                for heard in listener.hear(frame.data):
+                    yield frame, heard
+    except LabError as error:
+        wrong = error
+    if frame is not None:
+        for heard in listener.end():
+            yield frame, heard
+    if wrong is not None:
+        raise wrong
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from attacks.tap import tapped
 from common.session import Show
 
 if TYPE_CHECKING:
-    from attacks.dissect import Heard
+    from attacks.listener import Heard
 
 AHEAD: Final = 1_000
 """Where messages are counted, Eve begins to count so far behind Alice's last: nobody knows how often Alice has started.

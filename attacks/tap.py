@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from attacks import Foothold
 
 if TYPE_CHECKING:
-    from attacks.dissect import Heard
+    from attacks.listener import Heard
 
 MAX_FRAME: Final = 1 << 16
 
@@ -38,7 +38,7 @@ def frames(foothold: Foothold, take: Callable[[bytes], None]) -> Iterator[Callab
 @contextlib.contextmanager
 def tapped(foothold: Foothold, hear: "Callable[[Heard], None]") -> Iterator[Callable[[], None]]:
     """Give `hear` every message in those frames, and the block the same function."""
-    from attacks.dissect import Listener
+    from attacks.listener import Listener
 
     listener = Listener(foothold.server[1])
 

@@ -4,6 +4,7 @@ python -m attacks.who_talks --stage 1
 """
 
 from attacks import TRIALS, Claim, Foothold, Goal, attack
+from attacks.packets import dissected
 from attacks.tap import frames
 
 
@@ -24,17 +25,14 @@ async def who_talks(foothold: Foothold, goal: Goal) -> Claim:
     it comes from and where it goes, or no network could deliver it. Who talks to whom, when and how often is often
     worth more than what they say.
     """
-    from scapy.layers.inet import IP, UDP
-    from scapy.layers.l2 import Ether
-
     claim = Claim(did="read the addresses on Alice's whispers")
     went: list[tuple[str, int]] = []
     alice = ""
 
     def look(frame: bytes) -> None:
-        packet = Ether(frame)
-        if UDP in packet and packet[IP].src == alice:
-            went.append((packet[IP].dst, packet[UDP].dport))
+        packet = dissected(frame)
+        if packet and packet.transport == "UDP" and packet.source[0] == alice:
+            went.append(packet.target)
 
     with frames(foothold, look) as hear:
         await foothold.until("talking")

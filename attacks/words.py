@@ -20,7 +20,7 @@ from common.wire import WireError, decoder
 from stages import Stage
 
 if TYPE_CHECKING:
-    from attacks.dissect import Heard
+    from attacks.listener import Heard
 
 
 def message_in(stage: Stage, piece: bytes) -> Any:

@@ -46,7 +46,7 @@ from lab.verbs import Options, selected
 from stages import Stage
 
 if TYPE_CHECKING:
-    from attacks.dissect import Heard
+    from attacks.listener import Heard
     from lab.verbs import Options
 
 NOT_BROKEN: Final = 1
@@ -235,7 +235,7 @@ def wire(hosts: Mapping[str, str], stage: Stage, cell: Cell, recording: Recordin
     They are: what has the words that were seen, how an attacker with an address of their own came in, and, where it
     was changed or added to on its way, what Alice said. Copies for others than Bob are left out.
     """
-    from attacks.dissect import Listener
+    from attacks.listener import Listener
 
     attack = attacks.find(cell.attack)
     listener = Listener(stage.port)

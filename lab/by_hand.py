@@ -1,26 +1,22 @@
-"""Attacks outside the bench: on a stage that somebody runs by hand, and on a capture file.
+"""Attacks outside the bench: on a stage that somebody runs by hand.
 
 There is no referee here, because there is nobody whose screen the bench could read: look at Bob's yourself.
 """
 
 import asyncio
-import json
 import secrets
 import tempfile
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import attacks
 from attacks import Loot, Moment, Taken
-from attacks.sniffer import heard_in
 from common.command_line import server_address
 from common.errors import LabError
 from common.hosts import Host, ThisMachine, only_lab_or_loopback
 from common.levers import Levers
 from common.runtime import Client
 from common.session import Address, Person, Show
-from common.text import printable
 from lab.hosting import start_client
 from lab.report import Report, story
 from lab.verbs import Options
@@ -101,17 +97,4 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
         claim = await chosen.run(Target(stage, address, Path(folder), options.duration, report), goal)
     report.line("It " + claim.did.rstrip(".") + ".")
     report.line("There is no referee outside the bench: look at the screens of those who were attacked.")
-    return 0
-
-
-def read_capture(stage: Stage, path: str, count: int, as_json: bool) -> int:
-    """Print the messages in a capture, all or the first `count`. Raises LabError where the file is none."""
-    found = list(islice(heard_in(Path(path), stage.port), count or None))
-    if as_json:
-        rows = [{"frame": number, "from": h.source, "to": h.target, "message": h.fields} for number, h in found]
-        print(json.dumps({"file": path, "messages": rows}, indent=2))
-        return 0
-    for number, heard in found:
-        print(f"frame {number:>4}  {heard.transport} {heard.source[0]} → {heard.target[0]}  {printable(heard.summary)}")
-    print(f"{len(found)} messages of stage {stage.number} (port {stage.port}) in {path}.")
     return 0

@@ -26,6 +26,37 @@ STAGE_VERBS = {
 """Beside these, the name of any attack is a verb."""
 
 
+READING: dict[str, dict[str, Any]] = {
+    "as": {
+        "default": "text",
+        "type": click.Choice(["text", "jsonl", "hex"]),
+        "help": "With --read: lines, one JSON object a line, or lines with the frame's bytes.",
+    },
+    "where": {
+        "multiple": True,
+        "metavar": "FIELD=VALUE",
+        "help": "With --read: only messages of which a field says this; type=say from=alice. May be repeated.",
+    },
+    "follow": {
+        "default": "",
+        "metavar": "HOST,HOST|N",
+        "help": "With --read: only what two hosts say to each other, or conversation N (#N in the text).",
+    },
+    "bpf": {
+        "default": "",
+        "metavar": "FILTER",
+        "help": "With --read: only frames that match, as for tcpdump: 'tcp port 5001'.",
+    },
+    "port": {
+        "default": 0,
+        "type": click.IntRange(0, 65535),
+        "metavar": "PORT",
+        "help": "With --read: the server's port, where it is not the stage's own.",
+    },
+}
+"""What may be added to --read."""
+
+
 class Sentence(click.ClickException):
     """One sentence on standard error, exit status 2."""
 
@@ -135,12 +166,17 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
     """The command of one attack; without a stage it takes --stage."""
 
     def run(**given: Any) -> None:
-        number, target, read = given.pop("stage", 0), given.pop("target"), given.pop("read", "")
+        number, target = given.pop("stage", 0), given.pop("target")
+        reading = {name: given.pop(name) for name in ("read", *READING) if name in given}
         chosen = stage or stages.find(number)
-        if read:
-            from lab.by_hand import read_capture
+        if read := reading.pop("read", ""):
+            from lab.reading import Wanted, read_capture
 
-            raise SystemExit(read_capture(chosen, read, given["count"] or 0, given["json"]))
+            style = "json" if given["json"] else reading.pop("as")
+            wanted = {name: value for name, value in reading.items() if name != "as"}
+            raise SystemExit(read_capture(chosen, read, Wanted(style=style, count=given["count"] or 0, **wanted)))
+        if any(reading[name] != READING[name].get("default", ()) for name in reading):
+            raise Sentence(f"{', '.join(f'--{name}' for name in READING)} are for captures; add --read FILE.")
         if target:
             from lab.by_hand import against
 
@@ -157,6 +193,7 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
     command.params.append(click.Option(["--target"], default="", help="HOST:PORT of a stage run by hand, on loopback."))
     if name == "sniffer":
         command.params.append(click.Option(["--read"], default="", help="Read a pcap or pcapng file instead."))
+        command.params.extend(click.Option([f"--{option}"], **given) for option, given in READING.items())
     return command
 
 
@@ -355,6 +392,23 @@ def dissector(write: str) -> None:
         write_lua(Path(write))
     else:
         click.echo(lua(), nl=False)
+
+
+@lab.command(help="Draw a capture: every packet between the hosts, as a sequence diagram.")
+@click.argument("file")
+@click.option("--stage", default=0, help="Whose messages are named; guessed from the ports otherwise.")
+@click.option(
+    "--relative/--absolute", default=True, help="Sequence numbers from the beginning of each stream, or as sent."
+)
+@click.option("--first", default=100, type=click.IntRange(0), help="So many packets; 0 for all.  [default: 100]")
+@click.option("--follow", default="", metavar="HOST,HOST", help="Only between two hosts, by name or address.")
+@click.option("--mermaid", is_flag=True, help="In Mermaid's language instead of text.")
+def flow(file: str, stage: int, relative: bool, first: int, follow: str, mermaid: bool) -> None:
+    from pathlib import Path
+
+    from lab.flow import show
+
+    show(Path(file), stage=stage, relative=relative, first=first, follow=follow, as_mermaid=mermaid)
 
 
 @lab.command(help="What this machine can do: which network, why not the other, and the ways round.")

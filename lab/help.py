@@ -21,4 +21,4 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make clean                        remove .venv, runs/ and caches
 
 NETWORK=lan|loopback chooses the network, LEVERS="framing=none" asks what if, ARGS="-v --json" adds options.
-The same verbs are one command: .venv/bin/lab --help"""
+The same verbs are one command: .venv/bin/lab --help; .venv/bin/lab flow FILE draws a capture."""

@@ -15,15 +15,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from attacks.listener import Heard, declared
 from common.errors import LabError
 from common.files import write_whole
 from lab.capture import WITH_SECRETS
 from lab.dissector import lua
-
-if TYPE_CHECKING:
-    from attacks.dissect import Heard
 
 RUNS: Final = Path("runs")
 SCRIPT: Final = RUNS / "lab.lua"
@@ -82,22 +80,19 @@ def preferred(capture: Path) -> Path:
     return copy if copy.is_file() else capture
 
 
-def decrypted(path: Path) -> "Iterator[tuple[int, Heard]]":
+def decrypted(path: Path) -> Iterator[tuple[int, Heard]]:
     """Every message in a capture, with the number of the frame that completes it: also those inside TLS, where the
     capture has the secrets in it. tshark opens them, and puts the streams together.
 
     Raises LabError where tshark is missing or the file is no capture.
     """
-    from attacks.dissect import ChatMessage, Heard, message
-
     for row in _rows(path):
         number, source, target, *ports, lines = row.split("\t")
         transport = "TCP" if ports[0] else "UDP"
         sport, dport = ports[:2] if ports[0] else ports[2:]
         for line in lines.split(","):
-            layer = message(bytes.fromhex(line.replace(":", "")))
-            if type(layer) is not ChatMessage:  # of that type itself is what no stage declares
-                fields = json.loads(bytes(layer))
+            fields = declared(bytes.fromhex(line.replace(":", "")))
+            if fields is not None:
                 yield int(number), Heard((source, int(sport)), (target, int(dport)), transport, fields)
 
 

@@ -18,6 +18,7 @@ import attacks
 import stages
 from attacks import Attack, Claim, Foothold, Goal
 from attacks import dissect as layers
+from attacks.listener import Heard
 from common.errors import LabError
 from common.lan import PLAN
 from common.levers import Levers
@@ -140,7 +141,7 @@ def test_scapy_layer_finds_the_same_messages(runs: dict[int, Run], stage: stages
     assert _by_ends(layers.messages(rdpcap(str(run.plain)), stage.port)) == run.sent.rows()
 
 
-def _by_ends(found: Iterator[layers.Heard]) -> dict[Ends, list[list[Row]]]:
+def _by_ends(found: Iterator[Heard]) -> dict[Ends, list[list[Row]]]:
     by_ends: dict[Ends, list[list[Row]]] = {}
     for heard in found:
         ends = (heard.source[0], heard.target[0], heard.transport)
