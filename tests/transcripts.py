@@ -181,13 +181,13 @@ def frozen(stage: int) -> Path:
     return Path(__file__).parent / f"stage{stage}" / "transcript.txt"
 
 
-def assert_frozen(stage: int, now: str) -> None:
-    """Fail with the lines that differ from the frozen ones, and with how to freeze the new ones."""
+def assert_frozen(stage: int, now: str, how: str = "") -> None:
+    """Fail with the lines that differ from the frozen ones, and with how to freeze the new ones, or what else to do."""
     before = frozen(stage).read_text(encoding="utf-8")
     if now == before:
         return
     diff = difflib.unified_diff(before.splitlines(), now.splitlines(), "frozen", "now", lineterm="")
-    how = f"If stage {stage} was meant to change, freeze it anew with: python -m tests.transcripts {stage}"
+    how = how or f"If stage {stage} was meant to change, freeze it anew with: python -m tests.transcripts {stage}"
     pytest.fail("\n".join(["The conversation is not the frozen one:", *diff, how]), pytrace=False)
 
 

@@ -87,7 +87,7 @@ def accepted(context: ssl.SSLContext) -> list[str]:
     return [
         f"    oldest version: {context.minimum_version.name}",
         f"    certificate of the peer: {context.verify_mode.name}",
-        f"    host name checked: {context.check_hostname}, common name looked at: {context.hostname_checks_common_name}",
+        f"    host name checked: {context.check_hostname}, common name: {context.hostname_checks_common_name}",
         f"    strict chain: {bool(context.verify_flags & ssl.VERIFY_X509_STRICT)}",
         f"    security level, where we set it: {context.security_level if context.check_hostname else '-'}",
         f"    authorities: {len(context.get_ca_certs())}",
