@@ -1,18 +1,13 @@
 """Clients and their server around one table, in memory: what each sends, is shown, and waits for."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from common.commands import typed
 from common.messages import Message
 from common.session import Close, Datagram, Later, Send, Show
-from stages.stage3_symmetric import client as client_module
-from stages.stage3_symmetric import room_key
 from stages.stage3_symmetric.accounts import Accounts
 from stages.stage3_symmetric.client import ClientSession
 from stages.stage3_symmetric.counters import Counters
@@ -114,26 +109,3 @@ class Table:
                     seat.timers.append(effect)
                 case Show():
                     seat.shown.append(effect)
-
-
-def pin_randomness(patch: pytest.MonkeyPatch) -> None:
-    """Keys, nonces and room keys are 1, 2, 3 … instead of random."""
-    numbers: Iterator[int] = iter(range(1, 1000))
-
-    class Pairs:
-        """Stands where X25519PrivateKey stands, for `generate`."""
-
-        @staticmethod
-        def generate() -> X25519PrivateKey:
-            return X25519PrivateKey.from_private_bytes(next(numbers).to_bytes(32, "big"))
-
-    class Numbers:
-        """Stands where the module `os` stands."""
-
-        @staticmethod
-        def urandom(size: int) -> bytes:
-            return next(numbers).to_bytes(size, "big")
-
-    patch.setattr(client_module, "X25519PrivateKey", Pairs)
-    patch.setattr(room_key, "X25519PrivateKey", Pairs)
-    patch.setattr(room_key, "os", Numbers)
