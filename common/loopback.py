@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from common import dns
+from common import dns, frames
 from common.errors import LabError
 from common.hosts import Host, bound, connected, listening, tcp_socket
 from common.lan import PLAN, Kind
@@ -99,25 +99,16 @@ class Wire:
 
     def segment(self, source: Address, target: Address, flags: str, seq: int, ack: int, data: bytes = b"") -> None:
         """A TCP segment."""
-        from scapy.layers.inet import TCP
-
-        header = TCP(sport=source[1], dport=target[1], flags=flags, seq=seq % 2**32, ack=ack % 2**32)
-        self._frame(source, target, header / data if data else header)
+        if self.taps:
+            self._frame(source, target, frames.segment((source, target), flags, seq, ack, data))
 
     def datagram(self, source: Address, target: Address, data: bytes) -> None:
         """A UDP datagram."""
-        from scapy.layers.inet import UDP
+        if self.taps:
+            self._frame(source, target, frames.datagram((source, target), data))
 
-        self._frame(source, target, UDP(sport=source[1], dport=target[1]) / data)
-
-    def _frame(self, source: Address, target: Address, transport: Any) -> None:
-        from scapy.layers.inet import IP
-        from scapy.layers.l2 import Ether
-
-        if not self.taps:
-            return
-        ether = Ether(src=self.macs[source[0]], dst=self.macs[target[0]])
-        frame = bytes(ether / IP(src=source[0], dst=target[0]) / transport)
+    def _frame(self, source: Address, target: Address, packet: bytes) -> None:
+        frame = frames.frame(self.macs[source[0]], self.macs[target[0]], packet)
         for listener in list(self.taps):
             host, tap = listener
             if host is None or self.kind == "hub" or host.address in (source[0], target[0]):
