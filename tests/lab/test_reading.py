@@ -33,6 +33,7 @@ CHAT = [
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is printed at once is printed because it should be
     Path("file").write_bytes(pcap(*CHAT))
 
 
