@@ -111,7 +111,7 @@ class _Crashes:
             raise RuntimeError(self.failures[0][0]) from self.failures[0][1]
 
 
-def _silent(place: str, text: str) -> None:
+def silent(place: str, text: str) -> None:
     """Nobody watches."""
 
 
@@ -148,7 +148,7 @@ class Bench:
         self,
         stage: Stage,
         levers: Levers,
-        watch: Watch = _silent,
+        watch: Watch = silent,
         judge: Callable[[Scene], list[str]] = control_faults,
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
@@ -172,7 +172,7 @@ class Bench:
             self._controlled.add(at)
 
     async def cell(
-        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent, case: str = ""
+        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = silent, case: str = ""
     ) -> Cell:
         """Run one attack against the scene, in one of the goal's ways where it has several, and judge it."""
         cell = Cell(attack.name, goal.name, case, stage.number, levers.turned(), "not-applicable", False, goal.absent)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-import ssl
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,8 @@ from common.errors import LabError
 from common.levers import Lever, Levers
 
 if TYPE_CHECKING:
+    import ssl
+
     from common.messages import Message
     from common.runtime import Client
     from common.session import ClientSession, Person, Server
