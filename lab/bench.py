@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -25,6 +25,11 @@ from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
 from lab.remarks import ScreenRow, remark
 from lab.scene import PATIENCE, Scene, Watch, memory
 from stages import Stage
+
+CONTROL_PATIENCE: Final = 10.0
+"""Seconds for each step with nobody attacking: all must arrive, so only a machine that is overloaded waits."""
+PACE: Final = 10
+"""An attacked scene waits so many times as long as the slowest step took when nobody attacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ class Bench:
         self.why = why
         self.recordings: dict[str, Recording] = {}
         self._controlled: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
+        self._patience = PATIENCE
         self._capture = Capture(network.mirror())
         self._secrets = TlsSecrets(memory())
         self._rows: list[ScreenRow] = []
@@ -153,6 +159,7 @@ class Bench:
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
         scene = self._set(stage, levers, "switch", watch)
+        scene.patience = CONTROL_PATIENCE
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
@@ -161,6 +168,7 @@ class Bench:
         self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
+        self._patience = max(PATIENCE, PACE * scene.slowest)
         return scene
 
     async def controlled(self, stage: Stage, levers: Levers) -> None:
@@ -238,7 +246,7 @@ class Bench:
                 self._rows.append(ScreenRow(self._capture.next_number(), place, row))
             watch(place, row)
 
-        return Scene(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)
+        return Scene(stage, levers, self.network, noted, self._patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

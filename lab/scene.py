@@ -38,9 +38,9 @@ from stages import Stage
 PATIENCE: Final = 1.0
 """Seconds that a step waits for the others' screens before the scene goes on without."""
 
-WITHHELD_PATIENCE: Final = 0.2
-"""The same where the server is the attacker: what it does not pass on at once, it keeps. And where something has not
-arrived already: whoever keeps it back will do so again."""
+WITHHELD: Final = 0.2
+"""How much of its patience a scene has where the server is the attacker: what it does not pass on at once, it keeps.
+And where something has not arrived already: whoever keeps it back will do so again."""
 
 ATTACK_SECONDS: Final = 20.0
 """The longest that an attack may keep the scene standing."""
@@ -114,6 +114,8 @@ class Scene:
     """The clients that the attack started."""
     unheard: list[Spoken] = field(default_factory=list)
     """What was said and did not come up where it should within the patience."""
+    slowest: float = 0.0
+    """The longest, in seconds, that anything that was said took to come up."""
     log_secrets: Callable[[ssl.SSLContext], None] | None = None
     """Gets what members speak TLS with. What comes of it only the bench can take."""
 
@@ -240,6 +242,8 @@ class Scene:
 
     async def _restart(self, name: str, server: Address) -> None:
         """Somebody stops their client and starts it again: the same folder, the same terminal."""
+        if name not in self.members:  # their client refused to connect
+            return
         member = self.members[name]
         others = [other for other in self.members.values() if other is not member]
         before = {other.name: _times_shown(other.screen.shown, f"{name} joined") for other in others}
@@ -271,7 +275,8 @@ class Scene:
     async def _heard(self, spoken: Spoken, listeners: list[Member]) -> None:
         """Wait until each listener's screen shows one more line of this kind from this person."""
         self.spoken.append(spoken)
-        patience = WITHHELD_PATIENCE if self.taken or self.unheard else self.patience
+        patience = self.patience * WITHHELD if self.taken or self.unheard else self.patience
+        began = time.perf_counter()
 
         def lines(shown: list[Show]) -> int:
             return sum(1 for s in shown if (s.sender, s.kind) == (spoken.who, spoken.kind))
@@ -283,6 +288,8 @@ class Scene:
         waits = [(member.screen, one_more(member.screen)) for member in listeners]
         if not all(await asyncio.gather(*(screen.until(arrived, patience) for screen, arrived in waits))):
             self.unheard.append(spoken)
+        else:
+            self.slowest = max(self.slowest, time.perf_counter() - began)
 
     async def visit(self, name: str) -> None:
         """Somebody makes an account, and goes again."""
