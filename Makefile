@@ -51,7 +51,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor matrix diff audits test check lock clean
+TARGETS := help doctor lan matrix diff audits test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -60,7 +60,7 @@ export LAB_UNKNOWN $(TYPED)
 help doctor:
 	@$(SETUP) lab $@
 
-matrix diff audits:
+lan matrix diff audits:
 	@$(SETUP) lab $@ $(OPTIONS)
 
 test:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from common import lan_enter
 from common.errors import LabError
 from common.lan import PLAN, PREFIX
 from lab import lan_hosts
@@ -33,7 +34,8 @@ class Windows:
         self._about = about
         self._entering = entering
         self._prefix = "C-a" if os.environ.get("TMUX") else "C-b"  # C-b is the outer tmux's
-        self._environment = {k: v for k, v in os.environ.items() if k not in ("TMUX", "TMUX_PANE")}
+        # a window takes its PATH from whoever asks for it
+        self._environment = lan_enter.environment({"TMUX": None, "TMUX_PANE": None}, lan_hosts.path(str(folder)))
 
     async def open(self) -> None:
         """Start tmux with the overview and the server's window. Raises LabError."""
@@ -46,6 +48,7 @@ class Windows:
         await self._tmux(*session, first, inside=True)
         for setting in self._settings():
             await self._tmux(*setting)
+        await self._window("dns", None, "questions for names")  # before anybody asks
         await self._window("server", lan_hosts.then_a_shell("server"), "the stage's server")
 
     async def open_members(self) -> None:
@@ -55,7 +58,6 @@ class Windows:
                 await self._window(name, lan_hosts.then_a_shell("client"), f"{name}'s client")
         await self._window("eve", [], "a shell on eve")
         await self._window("mallory", [], "a shell on mallory")
-        await self._window("dns", None, "questions for names")
         await self._tmux("select-window", "-t", "lab:overview")
 
     async def attach(self) -> Process:
@@ -75,7 +77,7 @@ class Windows:
     async def _window(self, name: str, command: list[str] | None, title: str) -> None:
         """A host's window: its program above and a shell below, or only a shell. None: what `lab dns` shows."""
         top = ["sh", "-c", "lab dns"] if command is None else self._entering(name, *command)
-        await self._tmux("new-window", "-d", "-t", "lab:", "-n", name, shlex.join(top))
+        await self._tmux("new-window", "-d", "-t", f"lab:{ORDER.index(name) + 2}", "-n", name, shlex.join(top))
         await self._tmux("set-option", "-p", "-t", f"lab:{name}.0", "@what", title)
         if command != []:
             await self._tmux("split-window", "-d", "-v", "-t", f"lab:{name}.0", shlex.join(self._entering(name)))
@@ -103,6 +105,7 @@ class Windows:
         }
         return [
             ["bind-key", self._prefix, "send-prefix"],
+            ["bind-key", "c", "new-window", "-n", "switch"],
             ["move-window", "-s", "lab:0", "-t", "lab:1"],
             *keys,
             *(["set-option", "-g", name, value] for name, value in options.items()),
@@ -146,13 +149,13 @@ def overview(stage: Stage, about: About, prefix: str) -> str:
     hosts = [f"  F{n}  {name:8} {PREFIX}.{PLAN[name]:<3} {roles[name]}" for n, name in enumerate(ORDER, 2)]
     key = prefix.replace("C-", "Ctrl-")
     lines = [
-        f"Stage {stage.number}, {stage.title}",
+        f"Stage {stage.number}: {stage.title.partition(':')[0]}",
         "",
         *hosts,
         "",
         *_to_try(stage),
         "",
-        f'The mouse works. {key} o: other pane; {key} ": one more shell; {key} [: scroll, q ends it.',
+        f'The mouse works. {key} o: other pane, {key} ": another shell, {key} [: scroll',
         f"{key} d, or closing this terminal, ends the LAN: nothing of it stays.",
         "",
     ]

@@ -1,12 +1,15 @@
 """What can be done with a running LAN from another terminal: `lab exec`, `lab capture`, `lab dns`, `lab become`."""
 
+import contextlib
 import os
 import select
 import shutil
+import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -17,6 +20,11 @@ from common.text import printable
 from lab import running
 from lab.capture import MAX_FRAME, Recording
 
+Frame = tuple[float, bytes]
+"""When it was heard, and its bytes."""
+ETH_P_ALL: Final = 3
+QUEUED: Final = 10_000
+"""More frames than a socket keeps for us."""
 SHOWN: Final = 300
 """How many characters of a frame's words are shown in a line."""
 NAMES: Final = {f"{PREFIX}.{number}": name for name, number in PLAN.items()}
@@ -52,10 +60,14 @@ def dns(lab: str) -> None:
     """
     _only_outside("lab dns")
     there = running.chosen(lab)
-    print(f"LAN {there.about.id}: questions for names, and answers, as they cross the wire; Ctrl-C ends.", flush=True)
-    for _, frame in _frames(there, ""):
-        if line := name_line(frame):
-            print(line, flush=True)
+    with _card(there, "") as (card, lan_ends):
+        print(
+            f"LAN {there.about.id}: questions for names, and answers, as they cross the wire; Ctrl-C ends.", flush=True
+        )
+        for _, frame in heard(card, [lan_ends]):
+            if line := name_line(frame):
+                print(line, flush=True)
+    print("The LAN has ended.")
 
 
 def capture(lab: str, host: str, write: str, count: int, seconds: float, tool: list[str]) -> None:
@@ -67,39 +79,25 @@ def capture(lab: str, host: str, write: str, count: int, seconds: float, tool: l
         raise LabError(f"Say on which host: lab capture alice; there are: {', '.join(PLAN)}.")
     if tool:
         _capture_with_tool(lab, "" if here else host, tool)
-    there = None if here else running.chosen(lab)
-    target = Path(write) if write else None
-    if target and not target.parent.is_dir():
-        raise LabError(f"{target.parent} is no folder; --write takes a file in a folder that is there.")
-    frames = _recorded(_own_frames(seconds) if there is None else _frames(there, host, seconds), count, not write)
-    if target:
-        Recording(frames).write(target)
-        print(f"{len(frames)} frames are in {write}.")
-
-
-def _recorded(frames: Iterator[tuple[float, bytes]], count: int, show: bool) -> list[tuple[float, bytes]]:
-    """Frames until there are enough, or Ctrl-C."""
-    kept: list[tuple[float, bytes]] = []
-    shown = 0
-    print("Listening; Ctrl-C ends.", file=sys.stderr, flush=True)
-    try:
-        for when, frame in frames:
-            if show:
-                print(f"{time.strftime('%H:%M:%S', time.localtime(when))}  {frame_line(frame)}", flush=True)
-                shown += 1
+    if write and not Path(write).parent.is_dir():
+        raise LabError(f"{Path(write).parent} is no folder; --write takes a file in a folder that is there.")
+    with _own_card() if here else _card(running.chosen(lab), host) as (card, lan_ends), _ctrl_c() as person_ends:
+        print("Listening; Ctrl-C ends.", file=sys.stderr, flush=True)
+        frames: list[Frame] = []
+        for when, frame in islice(heard(card, [lan_ends, person_ends], seconds), count or None):
+            if write:
+                frames.append((when, frame))
             else:
-                kept.append((when, frame))
-            if count and max(shown, len(kept)) >= count:
-                break
-    except KeyboardInterrupt:
-        pass
-    return kept
+                print(f"{time.strftime('%H:%M:%S', time.localtime(when))}  {frame_line(frame)}", flush=True)
+    if write:
+        Recording(frames).write(Path(write))
+        print(f"{len(frames)} frames are in {write}.")
 
 
 def _capture_with_tool(lab: str, host: str, arguments: list[str]) -> NoReturn:
     """Hand the rest to tcpdump, or to tshark. Raises LabError where there is neither."""
     search = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    tool = next((t for t in ("tcpdump", "tshark") if shutil.which(t, path=search)), "")
+    tool = next((found for name in ("tcpdump", "tshark") if (found := shutil.which(name, path=search))), "")
     if not tool:
         raise LabError(
             "What stands after -- is for tcpdump or tshark, and neither is installed (sudo apt install tcpdump); "
@@ -108,37 +106,57 @@ def _capture_with_tool(lab: str, host: str, arguments: list[str]) -> NoReturn:
     command = [tool, "-i", "eth0", *arguments]
     if host:
         execute(lab, host, command)
-    os.execvp(tool, command)  # noqa: S606 - no shell is the point
+    os.execv(tool, command)  # noqa: S606 - no shell is the point
 
 
-def _frames(there: running.Running, host: str, seconds: float = 0) -> Iterator[tuple[float, bytes]]:
-    """Frames that a host's card hears, or those of the whole LAN, until it ends."""
-    with there.asked(want="packets", host=host) as (owner, _, descriptors):
-        yield from _heard(socket.socket(fileno=descriptors[0]), owner, seconds)
+@contextlib.contextmanager
+def _card(there: running.Running, host: str) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A host's card to listen to, or the switch's mirror port, and what ends when the LAN does. Raises LabError."""
+    with (
+        there.asked(want="packets", host=host) as (owner, _, descriptors),
+        socket.socket(fileno=descriptors[0]) as card,
+    ):
+        yield card, owner
 
 
-def _own_frames(seconds: float) -> Iterator[tuple[float, bytes]]:
-    """The same on a host, where anybody may listen to the card."""
-    try:
-        card = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
-        card.bind(("eth0", 3))
-    except OSError as error:
-        raise LabError(f"This host's card cannot be listened to ({error.strerror}).") from None
-    yield from _heard(card, None, seconds)
+@contextlib.contextmanager
+def _own_card() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The same on a host, where anybody may listen to the card, and nobody outlives the LAN. Raises LabError."""
+    ends, never = socket.socketpair()
+    with ends, never, socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as card:
+        try:
+            card.bind(("eth0", ETH_P_ALL))
+        except OSError as error:
+            raise LabError(f"This host's card cannot be listened to ({error.strerror}).") from None
+        yield card, ends
 
 
-def _heard(card: socket.socket, owner: socket.socket | None, seconds: float) -> Iterator[tuple[float, bytes]]:
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[socket.socket]:
+    """What can be read from once the person presses Ctrl-C or ends us: nothing is interrupted, so nothing is lost."""
+    ends, pressed = socket.socketpair()
+    pressed.setblocking(False)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    with ends, pressed:
+        before = [signal.signal(number, lambda *_: pressed.send(b".") and None) for number in numbers]
+        yield ends
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def heard(card: socket.socket, ends: list[socket.socket], seconds: float = 0) -> Iterator[Frame]:
+    """Frames as they come, for so many seconds or until one of `ends` can be read from; what had come by then, too."""
     until = time.monotonic() + seconds if seconds else None
-    with card:
-        while True:
-            left = None if until is None else max(0.0, until - time.monotonic())
-            ready, _, _ = select.select([card, *([owner] if owner else [])], [], [], left)
-            if card in ready:
-                yield time.time(), card.recv(MAX_FRAME)
-            elif owner in ready:
-                raise LabError("The LAN has ended.")
-            elif not ready:
-                return
+    card.setblocking(False)
+    while True:
+        left = None if until is None else max(0.0, until - time.monotonic())
+        ready, _, _ = select.select([card, *ends], [], [], left)
+        if not ready or any(end in ready for end in ends):
+            break
+        yield time.time(), card.recv(MAX_FRAME)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(QUEUED):
+            yield time.time(), card.recv(MAX_FRAME)
 
 
 def frame_line(frame: bytes) -> str:
@@ -147,6 +165,8 @@ def frame_line(frame: bytes) -> str:
     from scapy.layers.l2 import Ether
 
     packet = Ether(frame)
+    if line := name_line(frame):
+        return line
     for kind in (TCP, UDP):
         if IP in packet and kind in packet:
             layer, ip = packet[kind], packet[IP]
