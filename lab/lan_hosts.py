@@ -49,6 +49,17 @@ def _names_from_dns(path: Path) -> str:
     return "\n".join([*kept, "hosts: files dns", ""])
 
 
+def unnamed() -> str:
+    """Why names cannot be looked up on the hosts of this machine; empty where they can.
+
+    A file can stand in for one that the machine has, or be put where its link points under /run, which is the host's.
+    """
+    real = os.path.realpath("/etc/resolv.conf")
+    if os.path.exists(real) or real.startswith("/run/"):
+        return ""
+    return f"There is no {real}, so hosts have addresses and no names; an empty one is enough: sudo touch {real}"
+
+
 def files(host: str, stage: Stage, levers: str) -> Files:
     """A host's own files."""
     program = PROGRAMS.get(host, "client")

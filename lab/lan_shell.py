@@ -125,6 +125,8 @@ async def opened(stage: Stage, levers: str, kind: Kind) -> AsyncIterator[OpenLan
             for name, host in lan.hosts.items():
                 host.furnish(lan_hosts.files(name, stage, levers), lan_hosts.etc())
             lan_hosts.furnish_switch(folder)
+            if warning := lan_hosts.unnamed():
+                print(warning, file=sys.stderr, flush=True)
             await names.start(lan.hosts["dns"])
             there = OpenLan(lan, stage, folder, about)
             control = Control(folder, there.answers)

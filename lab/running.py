@@ -99,19 +99,24 @@ def _beginning() -> str:
 
 @contextlib.contextmanager
 def folder_of_its_own(stage: int, since: str) -> Iterator[tuple[Path, About]]:
-    """A folder for a LAN that begins, until the block ends. It has its lock before anybody can find it."""
+    """A folder for a LAN that begins, until the block ends. It has its lock before anybody can find it.
+
+    Raises LabError.
+    """
     about = About(secrets.token_hex(2), stage, since)
     folder = _place() / f"{_beginning()}{about.id}"
     unfinished = folder.with_name("." + folder.name)
-    unfinished.mkdir(mode=0o700)
-    lock = _lock(unfinished)
     try:
+        unfinished.mkdir(mode=0o700)
+        lock = _lock(unfinished)
         (unfinished / "about").write_text(json.dumps(asdict(about)))
         unfinished.rename(folder)
+    except OSError as error:
+        raise LabError(f"{folder} cannot be made ({error.strerror}); is there room, and may you write there?") from None
+    try:
         yield folder, about
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(unfinished, ignore_errors=True)
         os.close(lock)
 
 
@@ -195,5 +200,5 @@ class Control:
     def _answer(self, request: bytes) -> Answer:
         try:
             return self._answers(json.loads(request or "{}"))
-        except LabError as error:
+        except (LabError, OSError, ValueError) as error:
             return {"refused": str(error)}, []

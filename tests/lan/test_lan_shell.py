@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 
 import stages
-from common import lan as lan_module
 from common.lan import PLAN, PREFIX, Lan, LanUnavailable
-from common.levers import Levers
 from lab import lan_hosts, lan_tmux, running
 from lab.cli import run as lab
 from lab.lan_shell import INSTEAD
@@ -228,8 +226,8 @@ def test_ctrl_z_stops_a_command_and_fg_lets_it_go_on(there: Kept, needs: Callabl
     if not shutil.which("bash"):
         pytest.skip("needs bash: sudo apt install bash")
     with contextlib.closing(Terminal(*controlling, "bash", "--norc", "--noprofile", "-i")) as terminal:
-        terminal.types(f"PS1='ready> '\n{' '.join(LAB)} exec alice -- sh -c 'echo begun; cat'\n")
-        terminal.sees("begun")
+        terminal.types(f"PS1='ready> '\n{' '.join(LAB)} exec alice -- sh -c 'echo begun: $((6 * 7)); cat'\n")
+        terminal.sees("begun: 42")
         terminal.types("\x1a")
         terminal.sees("Stopped")
         terminal.types("fg\nhello again\n")
@@ -447,7 +445,7 @@ def test_nothing_is_left_whatever_ends_the_owner(
         assert list(tmp_path.iterdir()) == []
 
 
-def test_server_that_does_not_start_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_wished_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab(["lan", "--no-tmux", "--levers", "luck=on"]) == 2
     assert capsys.readouterr().err.startswith("There is no lever luck here;")
     assert lab(["stage-1", "lan", "--network", "loopback"]) == 2
@@ -559,8 +557,23 @@ def test_terminal_that_tmux_cannot_use_is_one_sentence(
         assert terminal.ends() == 2
 
 
-def test_every_name_on_a_host_is_one_that_the_lab_knows() -> None:
+def test_every_host_has_a_window() -> None:
     assert set(lan_tmux.ORDER) == set(PLAN)
     assert set(lan_hosts.PROGRAMS) < set(PLAN)
-    assert lan_module.PLAN["dns"] == 2
-    assert Levers.parse("", stages.find(1).levers).turned() == {}
+
+
+@pytest.mark.parametrize(
+    ("real", "there", "sentence"),
+    [
+        ("/etc/resolv.conf", True, ""),
+        ("/run/systemd/resolve/stub-resolv.conf", False, ""),
+        ("/etc/resolv.conf", False, "There is no /etc/resolv.conf, so hosts have addresses and no names; "),
+    ],
+)
+def test_machine_without_a_resolver_file_is_told(
+    monkeypatch: pytest.MonkeyPatch, real: str, there: bool, sentence: str
+) -> None:
+    monkeypatch.setattr("os.path.realpath", lambda path: real)
+    monkeypatch.setattr("os.path.exists", lambda path: there)
+    assert lan_hosts.unnamed()[: len(sentence)] == sentence
+    assert bool(lan_hosts.unnamed()) == bool(sentence)
