@@ -197,6 +197,7 @@ def say_ready() -> None:
     """Tell whoever started us, and waits for it, that clients can come: sd_notify(3), as systemd and `make lan` do."""
     if path := os.environ.get("NOTIFY_SOCKET", ""):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+            sock.setblocking(False)  # whoever has heard it once may read no more
             sock.sendto(b"READY=1", "\0" + path[1:] if path.startswith("@") else path)
 
 
