@@ -114,8 +114,8 @@ def shell(folder: str) -> list[str]:
 
 
 def then_a_shell(program: str) -> list[str]:
-    """A host's program, and a shell when it has ended."""
-    return ["sh", "-c", f'{program}; exec "$@"', "sh", *shell(HOME)]
+    """A host's program, and a shell when it has ended, by Ctrl-C too."""
+    return ["sh", "-c", f'trap : INT; {program}; trap - INT; exec "$@"', "sh", *shell(HOME)]
 
 
 def authority(stage: Stage) -> str:

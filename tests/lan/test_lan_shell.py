@@ -528,6 +528,8 @@ def test_windows_show_every_host_and_leaving_them_leaves_nothing(
         terminal.sees("STREAM bob.lab.test")
         terminal.types("\x1b[19~")
         terminal.sees("carol asks dns: bob.lab.test, A?", "dns answers carol: bob.lab.test, A: 10.13.37.22")
+        terminal.types("\x1bOQ\x03")  # F2, and Ctrl-C ends the server: its pane stays, with a shell
+        terminal.sees("the stage's server", "@server:", "@server:")
         with watching(descendants(terminal.process.pid)) as all_ended:
             terminal.types(("\x01" if outer else "\x02") + "d")
             terminal.sees("The LAN has ended; nothing of it is left.")
