@@ -221,18 +221,30 @@ def test_ctrl_c_reaches_the_command_and_only_it(there: Kept, needs: Callable[[st
         assert terminal.ends() == 5
 
 
-def test_ctrl_z_stops_a_command_and_fg_lets_it_go_on(there: Kept, needs: Callable[[str], str]) -> None:
+GOING_ON = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
+print("BEGUN", flush=True)
+signal.sigwait({signal.SIGCONT})
+print("GOES ON", flush=True)
+print(sys.stdin.readline().upper(), flush=True)
+"""
+
+
+def test_ctrl_z_stops_a_command_and_fg_lets_it_go_on(there: Kept, tmp_path: Path, needs: Callable[[str], str]) -> None:
     controlling = (needs("setsid"), "--ctty", "--wait")
     if not shutil.which("bash"):
         pytest.skip("needs bash: sudo apt install bash")
+    (tmp_path / "program.py").write_text(GOING_ON)
     with contextlib.closing(Terminal(*controlling, "bash", "--norc", "--noprofile", "-i")) as terminal:
-        terminal.types(f"PS1='ready> '\n{' '.join(LAB)} exec alice -- sh -c 'echo begun: $((6 * 7)); cat'\n")
-        terminal.sees("begun: 42")
+        terminal.types(f"{' '.join(LAB)} exec alice -- {sys.executable} {tmp_path}/program.py\n")
+        terminal.sees("BEGUN")
         terminal.types("\x1a")
         terminal.sees("Stopped")
-        terminal.types("fg\nhello again\n")
-        terminal.sees("hello again")
-        terminal.types("\x04")
+        terminal.types("fg\n")
+        terminal.sees("GOES ON")
+        terminal.types("hello again\n")
+        terminal.sees("HELLO AGAIN")
         terminal.types("echo over: $?\n")
         terminal.sees("over: 0")
         terminal.types("exit\n")
