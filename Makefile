@@ -53,7 +53,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor matrix diff wireshark audits test check lock clean
+TARGETS := help doctor lan matrix diff wireshark audits test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -62,7 +62,7 @@ export LAB_UNKNOWN $(TYPED)
 help doctor:
 	@$(SETUP) lab $@
 
-matrix diff wireshark audits:
+lan matrix diff wireshark audits:
 	@$(SETUP) lab $@ $(OPTIONS)
 
 test:

@@ -11,6 +11,8 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
                                     at 3 and 4 with LEVERS="key_exchange=passphrase" PASSPHRASE_FILE=)
   make stage-1 test                 the stage's tests
 
+  make lan                          the lab's hosts to sit down at: a shell on each, stage 1 running (tmux)
+  make stage-3 lan                  the same with another stage; .venv/bin/lab exec alice -- COMMAND runs one command
   make matrix                       every attack against every stage; ABLATIONS=1 runs each again, levers turned
   make diff FROM=2 TO=3             what a stage changes: the lesson, in colour
   make wireshark                    the last run's capture in Wireshark, with the lab's dissector (FILE=)
