@@ -64,7 +64,7 @@ class LanHost(Host):
         return _packet_socket(self._orders, "eth0")
 
     async def resolve(self, name: str) -> str:
-        return await dns.resolve(self, f"{PREFIX}.{PLAN['dns']}", dns.PORT, name)
+        return self.pinned.get(name) or await dns.resolve(self, f"{PREFIX}.{PLAN['dns']}", dns.PORT, name)
 
     def run(self, *command: str) -> str:
         """Run a command on this host, wait for it, return what it printed. Raises LabError where it fails."""
@@ -85,6 +85,10 @@ class Lan:
         self._orders = orders
         self.hosts = hosts
         self.kind: Kind = "switch"
+        self.zone: dict[str, str] = {}
+        """The names that its name server knows."""
+        self.arranged = ("", "", False)
+        """How `lab.surroundings` left it: the settings of arp and arp_inspection, and whether Mallory is the router."""
 
     @classmethod
     def build(cls, names: list[str] | None = None) -> "Lan":
@@ -135,6 +139,10 @@ class Lan:
         if kind != self.kind:
             self.kind = kind
             _run(self._orders, ip_command(), "link", "set", "br0", "type", "bridge", "ageing_time", _AGEING[kind])
+
+    def run(self, *command: str) -> str:
+        """Run a command where the switch is, wait for it, return what it printed. Raises LabError where it fails."""
+        return _run(self._orders, *command)
 
     def mirror(self) -> socket.socket:
         """A packet socket that hears every frame that crosses the bridge, once."""

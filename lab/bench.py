@@ -17,12 +17,13 @@ import msgspec
 
 from attacks import Attack, Goal
 from common.errors import LabError
-from common.lan import Lan, LanHost
+from common.lan import Lan
 from common.levers import Levers
 from lab.capture import Capture, Recording
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
 from lab.scene import PATIENCE, Scene, Watch
+from lab.surroundings import Path, arrange, check_way
 from stages import Stage
 
 
@@ -52,6 +53,8 @@ class Cell:
     capture: str = ""
     did: str = ""
     expected: str = ""
+    via: str = ""
+    """The way onto the path that the attack was told to take."""
     ablation: WhatIf | None = None
     """A held goal, with its defence switched off."""
     alone: list[WhatIf] = field(default_factory=list)
@@ -67,7 +70,7 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """As it is written into verdicts.json; without the what-ifs that were not run."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: value for name, value in built.items() if value or name not in ("ablation", "alone", "remedy")}
+        return {name: value for name, value in built.items() if value or name not in ("via", "ablation", "alone", "remedy")}
 
 
 @contextlib.contextmanager
@@ -97,6 +100,8 @@ class Bench:
     def __init__(self, network: Network, why: str) -> None:
         self.network = network
         self.why = why
+        self.watch: Watch = _silent
+        """Who watches the scene that is run now."""
         self.recordings: dict[str, Recording] = {}
         self._misled = True
         self._controlled: set[tuple[int, str]] = set()
@@ -106,8 +111,15 @@ class Bench:
     @contextlib.asynccontextmanager
     async def open(cls, choice: str = "auto") -> AsyncIterator["Bench"]:
         """Build the network; take it down when the block ends. Raises LabError where it cannot be had."""
-        async with running(choice) as (network, why):
+        made: list[Bench] = []
+
+        def asked(line: str) -> None:
+            for bench in made:
+                bench.watch("dns", line)
+
+        async with running(choice, asked) as (network, why):
             bench = cls(network, why)
+            made.append(bench)
             try:
                 yield bench
             finally:
@@ -126,7 +138,7 @@ class Bench:
         judge: Callable[[Scene], list[str]] = control_faults,
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
-        scene = self._set(stage, levers, "switch", watch)
+        scene = self._set(stage, levers, watch)
         self._misled = False
         with _crashes():
             await scene.play()
@@ -137,20 +149,39 @@ class Bench:
         return scene
 
     async def cell(
-        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent, case: str = ""
+        self,
+        stage: Stage,
+        levers: Levers,
+        attack: Attack,
+        goal: Goal,
+        watch: Watch = _silent,
+        case: str = "",
+        via: str = "",
+        slow: bool = False,
     ) -> Cell:
-        """Run one attack against the scene, in one of the goal's ways where it has several, and judge it."""
+        """Run one attack against the scene, in one of the goal's ways where it has several, and judge it.
+
+        via: the way onto the path, one of those that the attack can be told to take. slow: for people who follow.
+        """
+        check_way(attack, via)
         cell = Cell(attack.name, goal.name, case, stage.number, levers.turned(), "not-applicable", False, goal.absent)
         cell.expected = goal.expected_at(stage.number)
+        cell.via = via
         if cell.expected == "not-applicable":
+            return cell
+        if not isinstance(self.network, Lan) and (goal.lan_only or via):
+            handed = "loopback has no ARP and no routes: whoever is to be on the path is handed the relay; leave out VIA="
+            cell.expected, cell.reason = "not-applicable", goal.lan_only or handed
             return cell
         if bool(case) != bool(goal.cases):
             raise LabError(f"{attack.name}/{goal.name} is tried in these ways: {', '.join(goal.cases) or 'only one'}.")
         started = time.perf_counter()
-        scene = self._set(stage, levers, "hub" if attack.taps else "switch", watch)
-        self._misled = attack.position == "on-path"
-        scene.case = case
-        with _crashes():
+        scene = self._set(stage, levers, watch, attack, via)
+        self._misled = attack.position == "on-path" or bool(via)
+        scene.case, scene.via, scene.slow = case, via, slow
+        if goal.wins == "flowed-through" and isinstance(self.network, Lan):
+            scene.path = Path.watched(self.network, stage.port)
+        with _crashes(), scene.path or contextlib.nullcontext():
             claim = await scene.play(attack, goal)
         recording = self._capture.cut()
         self.recordings[cell.id] = recording
@@ -158,6 +189,8 @@ class Bench:
         cell.verdict = "broken" if finding.reached else "held"
         cell.told = bool(warned(scene))
         cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
+        if scene.missed and not finding.reached:
+            cell.reason += f"; Mallory did not get on the path: {scene.missed[0]}"
         if scene.unheard and not finding.reached:  # a cut line is no defence: say that it was cut
             cell.reason += f"; but {len(scene.unheard)} of {len(scene.spoken)} things that were said never arrived"
         cell.seconds = round(time.perf_counter() - started, 3)
@@ -172,7 +205,7 @@ class Bench:
             if (stage.number, words) not in self._controlled:
                 await self.control(stage, levers, judge=victim_faults)
                 self._controlled.add((stage.number, words))
-            run = await self.cell(stage, levers, attack, goal, case=cell.case)
+            run = await self.cell(stage, levers, attack, goal, case=cell.case, via=cell.via)
             return WhatIf(words, run.verdict, run.reason)
 
         if cell.verdict == "held" and (words := goal.ablation_at(stage.number, cell.case)):
@@ -182,12 +215,9 @@ class Bench:
         elif cell.verdict == "broken" and (words := goal.remedy_at(stage.number)):
             cell.remedy = await again(words)
 
-    def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch) -> Scene:
+    def _set(self, stage: Stage, levers: Levers, watch: Watch, attack: Attack | None = None, via: str = "") -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
-        self.network.become(kind)
-        if self._misled:  # whoever is on the path lies to the hosts about each other
-            for host in self.network.hosts.values():
-                if isinstance(host, LanHost):
-                    host.run("ip", "neigh", "flush", "all")
+        arrange(self.network, levers, attack, via, misled=self._misled)
+        self.watch = watch
         self._capture.cut()
         return Scene(stage, levers, self.network, watch, PATIENCE)

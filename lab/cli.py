@@ -162,6 +162,11 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
 
 def _attack_options(function: F) -> F:
     for option in (
+        click.option("--slow", is_flag=True, help="Explain every step, and wait until it has been read."),
+        click.option("--lan", default="", metavar="hub|switch", help="Who hears a frame; the same as the lever lan."),
+        click.option(
+            "--via", default="", metavar="WAY", help=f"How to get on the path, on the LAN: {', '.join(attacks.WAYS)}."
+        ),
         click.option("--goal", default="", help="One goal of the attack; all otherwise."),
         click.option("--write", default="", metavar="FILE", help="Write the capture there too (pcapng)."),
         click.option("--duration", default=0.0, metavar="SECONDS", help="Begin nothing more after so many seconds."),

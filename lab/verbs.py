@@ -15,6 +15,7 @@ from lab import runs
 from lab.bench import Bench, Cell
 from lab.matrix import run, unproven
 from lab.report import Report, story
+from lab.surroundings import check_way
 from stages import Stage
 
 BROKEN, UNEXPECTED, NOT_RUN, HELD = 0, 1, 2, 3
@@ -34,6 +35,14 @@ class Options:
     verbose: bool = False
     expect: bool = False
     ablations: bool = False
+    via: str = ""
+    slow: bool = False
+    lan: str = ""
+
+    @property
+    def turned(self) -> str:
+        """The levers, `--lan` among them."""
+        return f"{self.levers} lan={self.lan}" if self.lan else self.levers
 
 
 def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
@@ -90,11 +99,13 @@ async def demo(stage: Stage, options: Options) -> int:
 
 async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     """Run attacks against one stage, `count` times each or until `duration` is over, and judge them."""
-    report = Report(verbose=options.verbose, quiet=options.json)
-    levers = Levers.parse(options.levers, stage.levers)
+    report = Report(verbose=options.verbose or options.slow, quiet=options.json)
+    levers = Levers.parse(options.turned, stage.levers)
     pairs = selected(names, options.goal)
     if options.write:
         _check_target(Path(options.write), pairs)
+    for chosen, _, _ in pairs:
+        check_way(chosen, options.via)
     deadline = asyncio.get_running_loop().time() + (options.duration or float("inf"))
     cells: list[Cell] = []
     async with Bench.open(options.network) as bench:
@@ -106,7 +117,8 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
                     break
                 if turn == 0 and (chosen, goal, case) == pairs[0] and len(names) == 1:
                     report.paragraph(story(chosen))
-                cells.append(await bench.cell(stage, levers, chosen, goal, report.note, case))
+                run = bench.cell(stage, levers, chosen, goal, report.note, case, options.via, options.slow)
+                cells.append(await run)
                 report.verdict(cells[-1], goal)
         folder = runs.save(
             bench, f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}", cells, report.transcript
