@@ -26,8 +26,8 @@ Pair = tuple[str, str]
 SLOWLY: Final = (
     "To {victim}, as if {other} asked: “who has {victim}? tell {other}, at {card}”. Whoever is asked something "
     "notes down where the asker is, in order to answer; so an entry is made even where there was none.",
-    "To {victim}: “who has {other}? tell {other}, at {card}”, a gratuitous request, with which an honest host announces "
-    "that its card has changed. It overrides an entry that is there.",
+    "To {victim}: “who has {other}? tell {other}, at {card}”, a gratuitous request, with which an honest host "
+    "announces that its card has changed. It overrides an entry that is there.",
     "To {victim}, an answer to a question that nobody asked: “{other} is at {card}”. ARP remembers no questions, so it "
     "cannot tell; but an answer alone makes no new entry on Linux, which is why the other two come first.",
 )
@@ -51,7 +51,9 @@ def told(victim: str, victim_card: str, other: str, other_card: str, sender_card
 
 
 @contextlib.asynccontextmanager
-async def poisoned(foothold: Foothold, host: LanHost, cards: dict[str, str], pairs: Sequence[Pair]) -> AsyncIterator[None]:
+async def poisoned(
+    foothold: Foothold, host: LanHost, cards: dict[str, str], pairs: Sequence[Pair]
+) -> AsyncIterator[None]:
     """Keep each victim's ARP cache saying that the other of its pair is at us; at the end, put the caches right.
 
     cards: the true cards, by address. Where not all victims hear it within TAKING_SECONDS, the foothold is told that
@@ -60,26 +62,30 @@ async def poisoned(foothold: Foothold, host: LanHost, cards: dict[str, str], pai
     forged = [frame for victim, other in pairs for frame in told(victim, cards[victim], other, host.mac, host.mac)]
     truth = [frame for victim, other in pairs for frame in told(victim, cards[victim], other, cards[other], host.mac)]
     with host.packet_socket() as card:
-        await _explained(foothold, host, cards, pairs, card)
-        keeping: asyncio.Task[None] | None = None
         try:
+            await _explained(foothold, host, cards, pairs, card)
             deaf = await _until_answered(card, host, forged, pairs)
-            if deaf:
-                names = " and ".join(sorted(foothold.name_of(address) for address in deaf))
-                foothold.missed(
-                    f"in {TAKING_SECONDS:g} s no answer came from {names} to what she told them by ARP; either the "
-                    "switch lets no forged ARP through (arp_inspection), or they are not there"
-                )
-            else:
-                victims = len({victim for victim, _ in pairs})
-                foothold.note(f"ARP: told {victims} hosts that the others are at {host.mac}, and they answered there")
+            _say(foothold, host, {victim for victim, _ in pairs}, deaf)
             keeping = asyncio.create_task(_keep(card, forged))
-            yield
-        finally:
-            if keeping:
+            try:
+                yield
+            finally:
                 keeping.cancel()
+        finally:
             send(card, truth)
             foothold.note("ARP: told everybody again whose card is whose")
+
+
+def _say(foothold: Foothold, host: LanHost, victims: set[str], deaf: set[str]) -> None:
+    """Whether it took, as far as Mallory can know."""
+    if deaf:
+        names = ", ".join(sorted(foothold.name_of(address) for address in deaf))
+        foothold.missed(
+            f"in {TAKING_SECONDS:g} s no answer came to what she told {names} by ARP; either the switch lets no forged "
+            "ARP through (arp_inspection), or they have gone"
+        )
+    else:
+        foothold.note(f"ARP: told {len(victims)} hosts that the others are at {host.mac}, and they answered there")
 
 
 async def _explained(
@@ -113,7 +119,9 @@ async def true_cards(host: LanHost, addresses: Collection[str], name_of: Callabl
     with host.packet_socket() as card:
         if not await _answers(card, host, asked, take):
             absent = ", ".join(f"{address} ({name_of(address)})" for address in addresses if address not in cards)
-            raise LabError(f"Nobody answers ARP for {absent}; there is no such host on this network, so no way between.")
+            raise LabError(
+                f"Nobody answers ARP for {absent}; there is no such host on this network, so no way between."
+            )
     return cards
 
 

@@ -56,12 +56,20 @@ async def _taken(
     name, port = foothold.server
     server = (await host.resolve(name), port)  # now, while everybody is still told the truth
     forge = forging(name, host.address, foothold.note) if way == "dns_spoofing" else None
+    came: list[Address] = []
+
+    async def take(intercepted: Intercepted) -> None:
+        came.append(intercepted.client)
+        await tcp(intercepted)
+
     async with contextlib.AsyncExitStack() as stack:
         cards = await stack.enter_async_context(position(foothold, host, way))
         if udp or forge:
             stack.enter_context(datagrams(host, cards, udp or untouched, forge))
-        await stack.enter_async_context(connections(host, server, tcp))
+        await stack.enter_async_context(connections(host, server, take))
         yield
+        if not came:
+            foothold.missed("not one connection came to her card; what she said was not believed, or nobody asked her")
 
 
 def untouched(payload: bytes, source: Address, target: Address) -> bytes:

@@ -18,14 +18,14 @@ from attacks.intercept import Forge, forwarding
 from common import dns
 from common.lan import PLAN, PREFIX, LanHost
 
-ATTACKERS: Final = ("eve", "mallory")
+VICTIMS: Final = ("alice", "server", "bob", "carol", "dns")
 
 
 @contextlib.asynccontextmanager
 async def position(foothold: Foothold, host: LanHost, way: str) -> AsyncIterator[dict[str, str]]:
     """Be where all hosts' traffic flows through, or, to spoof DNS, only the questions of those who ask; until the
     block ends. Gives the true cards of all others, by address. Raises LabError where one of them is not there."""
-    others = {name: f"{PREFIX}.{byte}" for name, byte in PLAN.items() if name not in ATTACKERS}
+    others = {name: f"{PREFIX}.{PLAN[name]}" for name in VICTIMS}
     cards = await true_cards(host, list(others.values()), foothold.name_of)
     with forwarding(host):
         if "gateway" in (way, foothold.via):

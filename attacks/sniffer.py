@@ -1,9 +1,11 @@
 """Listening: Eve sits on the same network and reads along.
 
 python -m attacks.sniffer --stage 1                  live, in the lab
+python -m attacks.sniffer --stage 1 --lan switch --via arp_spoofing
 python -m attacks.sniffer --stage 1 --read FILE      in a capture
 """
 
+import contextlib
 import logging
 import struct
 from collections.abc import Iterator
@@ -11,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attacks import Claim, Foothold, Goal, attack
+from attacks.position import position
 from attacks.tap import tapped
 from common.errors import LabError
+from common.lan import LanHost
 
 if TYPE_CHECKING:
     from attacks.dissect import Heard
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
             wins="read-room",
             expected="BBHHH",
             ablation={3: "cipher=off", 4: "transport=tcp cipher=off", 5: "transport=tcp sealing=off"},
+            remedy="lan=switch",
         ),
         Goal(
             "passwords",
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
             expected="-BBHH",
             absent="nobody has a password here",
             ablation={4: "transport=tcp", 5: "transport=tcp"},
+            remedy="lan=switch",
         ),
         Goal(
             "whispers",
@@ -42,15 +48,22 @@ if TYPE_CHECKING:
             wins="read-whisper",
             expected="BBHHH",
             ablation={3: "cipher=off", 4: "cipher=off", 5: "sealing=off"},
+            remedy="lan=switch",
         ),
     ),
+    via=("arp_spoofing",),
 )
 async def sniffer(foothold: Foothold, goal: Goal) -> Claim:
     """Eve does nothing at all. She has joined the same open Wi-Fi, where every frame reaches every card, and lets her
     network card pass her what is meant for others. She puts the TCP streams together and reads the lines.
     """
     claim = Claim(did="listened")
-    with tapped(foothold, lambda heard: claim.read.extend(heard.words)):
+    async with contextlib.AsyncExitStack() as stack:
+        if foothold.via and isinstance(
+            foothold.host, LanHost
+        ):  # on a switch she hears nothing before she is on the path
+            await stack.enter_async_context(position(foothold, foothold.host, foothold.via))
+        stack.enter_context(tapped(foothold, lambda heard: claim.read.extend(heard.words)))
         await foothold.until("over")
     return claim
 

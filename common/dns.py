@@ -1,4 +1,4 @@
-"""The lab's own name service: plain DNS (RFC 1035), unsigned, as most networks have it. dnslib reads and writes the bytes.
+"""The lab's own name service: plain DNS (RFC 1035), unsigned, as most networks have it; dnslib has the wire format.
 
 `NameServer` answers for `*.lab.test` on host `dns`; `resolve` is what every host asks with. Nothing proves that an
 answer came from the server that was asked, which makes a forged answer a way onto the path.
@@ -154,7 +154,9 @@ async def _by_udp(host: Host, server: tuple[str, int], query: DNSRecord, packet:
                         garbage += reply is None and source == server
     name = str(query.q.qname).rstrip(".")
     if garbage:
-        raise LabError(f"What the lab's name server answers for {name} cannot be read as DNS; ask again, or start again.")
+        raise LabError(
+            f"What the lab's name server answers for {name} cannot be read as DNS; ask again, or start again."
+        )
     raise LabError(f"The lab's name server does not answer for {name}; is the name one of the lab's ({DOMAIN})?")
 
 

@@ -70,7 +70,9 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """As it is written into verdicts.json; without the what-ifs that were not run."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: value for name, value in built.items() if value or name not in ("via", "ablation", "alone", "remedy")}
+        return {
+            name: value for name, value in built.items() if value or name not in ("via", "ablation", "alone", "remedy")
+        }
 
 
 @contextlib.contextmanager
@@ -170,7 +172,9 @@ class Bench:
         if cell.expected == "not-applicable":
             return cell
         if not isinstance(self.network, Lan) and (goal.lan_only or via):
-            handed = "loopback has no ARP and no routes: whoever is to be on the path is handed the relay; leave out VIA="
+            handed = (
+                "loopback has no ARP and no routes: whoever is to be on the path is handed the relay; leave out VIA="
+            )
             cell.expected, cell.reason = "not-applicable", goal.lan_only or handed
             return cell
         if bool(case) != bool(goal.cases):
@@ -180,7 +184,7 @@ class Bench:
         self._misled = attack.position == "on-path" or bool(via)
         scene.case, scene.via, scene.slow = case, via, slow
         if goal.wins == "flowed-through" and isinstance(self.network, Lan):
-            scene.path = Path.watched(self.network, stage.port)
+            scene.path = Path.watched(self.network, stage.port, attack)
         with _crashes(), scene.path or contextlib.nullcontext():
             claim = await scene.play(attack, goal)
         recording = self._capture.cut()

@@ -36,9 +36,7 @@ def build(choice: str) -> tuple[Network, str]:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    choice: str, asked: Callable[[str], None] = lambda line: None
-) -> AsyncIterator[tuple[Network, str]]:
+async def running(choice: str, asked: Callable[[str], None] = lambda line: None) -> AsyncIterator[tuple[Network, str]]:
     """The network with its name server, until the block ends.
 
     asked: is given a line for every query that the name server gets, as it comes.

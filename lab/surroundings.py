@@ -22,7 +22,9 @@ def arrange(network: Network, levers: Levers, attack: Attack | None, via: str, *
     misled: hosts may remember what somebody on the path told them about each other; they are to forget it.
     """
     network.become(kind_for(levers, attack, via))
-    turned = {lever.name: levers[lever.name] for lever in LAN if levers.get(lever.name) not in (None, lever.settings[0])}
+    turned = {
+        lever.name: levers[lever.name] for lever in LAN if levers.get(lever.name) not in (None, lever.settings[0])
+    }
     for host in network.hosts.values():
         host.pinned = network.zone if turned.get("dns") == "pinned-answer" else {}
     if not isinstance(network, Lan):
@@ -100,25 +102,27 @@ class Path:
 
     lan: Lan
     port: int
+    about: LanHost
+    """The host about which Alice is lied to, if she is: the server, or the name server."""
     card: Capture
     came: Recording = field(default_factory=lambda: Recording([]))
     """The frames at Mallory's card, from when she said that she was ready."""
     neighbour: str = ""
-    """What Alice's table said of the server while all were talking: card and state."""
+    """What Alice's table said of that host while all were talking: card and state."""
 
     @classmethod
-    def watched(cls, lan: Lan, port: int) -> "Path":
+    def watched(cls, lan: Lan, port: int, attack: Attack) -> "Path":
         """Begin to listen at Mallory's card."""
-        return cls(lan, port, Capture(lan.hosts["mallory"].packet_socket()))
+        about = lan.hosts["dns" if attack.name == "dns_spoofing" else "server"]
+        return cls(lan, port, about, Capture(lan.hosts["mallory"].packet_socket()))
 
     def ready(self) -> None:
         """The attack says that it is ready: what came before does not count."""
         self.card.cut()
 
     def look(self) -> None:
-        """Read what Alice's host believes now of where the server is."""
-        address = self.lan.hosts["server"].address
-        line = self.lan.hosts["alice"].run("ip", "neigh", "show", "to", address, "dev", "eth0").split()
+        """Read what Alice's host believes now of where that host is."""
+        line = self.lan.hosts["alice"].run("ip", "neigh", "show", "to", self.about.address, "dev", "eth0").split()
         self.neighbour = f"{line[line.index('lladdr') + 1]} {line[-1]}" if "lladdr" in line else ""
 
     def __enter__(self) -> None:
@@ -155,17 +159,15 @@ class Path:
 
     def why_not(self, recording: Recording) -> str:
         """Why nothing flowed through Mallory, from Alice's table and from what crossed the switch."""
-        alice, server, mallory = (self.lan.hosts[name] for name in ("alice", "server", "mallory"))
+        mallory = self.lan.hosts["mallory"]
         if self.neighbour.endswith("PERMANENT"):
-            return (
-                f"Alice has a static entry for {server.address}: what she was told about it did not change where she "
-                "sends"
-            )
-        if alice.pinned:
+            return f"Alice has a static entry for {self.about.address}: what she was told about it did not change it"
+        if self.lan.hosts["alice"].pinned:
             return "Alice knows the server's address beforehand and asked nobody, so there was nothing to answer"
         if not any(_forged(frame, mallory) for _, frame in recording.frames):
             return "not one forged ARP frame of Mallory's crossed the switch"
-        return f"Alice sent to {self.neighbour.split(' ', maxsplit=1)[0] or 'nobody'}, and Mallory's card is {mallory.mac}"
+        believed = self.neighbour or "no card"
+        return f"Alice believes that {self.about.address} is at {believed}, and Mallory's card is {mallory.mac}"
 
 
 def _forged(frame: bytes, by: LanHost) -> bool:

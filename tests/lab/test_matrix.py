@@ -60,7 +60,9 @@ def test_no_goal_that_is_held_is_broken_at_a_later_stage(cells: Cells) -> None:
 
 @pytest.mark.parametrize("name", IDS)
 def test_every_goal_is_reached_somewhere(cells: Cells, name: str) -> None:
-    row = [cell for cell in cells.values() if cell.id == name]
+    row = [cell for cell in cells.values() if cell.id == name and cell.verdict != "not-applicable"]
+    if not row:
+        pytest.skip(f"needs the LAN: {cells[1, name].reason}")
     assert any(cell.verdict == "broken" or (cell.ablation and cell.ablation.verdict == "broken") for cell in row)
 
 
