@@ -55,7 +55,8 @@ class NameServer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         reply = self._reply(data, addr[0])
         if self._transport and reply:
-            self._transport.sendto(bytes((reply.truncate() if len(reply.pack()) > UDP_BYTES else reply).pack()), addr)
+            packet = bytes(reply.pack())
+            self._transport.sendto(packet if len(packet) <= UDP_BYTES else cut_short(reply), addr)
 
     async def _by_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One query a connection, behind its length (RFC 1035, section 4.2.2); whoever dawdles is not waited for."""
@@ -96,6 +97,13 @@ def reply_to(query: bytes, zone: dict[str, str]) -> DNSRecord | None:
     except UNREADABLE:
         return None
     return reply
+
+
+def cut_short(reply: DNSRecord) -> bytes:
+    """The reply without its records and marked as truncated: whoever wants them asks again by TCP."""
+    cut = DNSRecord(reply.header, questions=reply.questions)
+    cut.header.tc = 1
+    return bytes(cut.pack())
 
 
 def answer(query: bytes, zone: dict[str, str]) -> bytes:
