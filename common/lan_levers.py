@@ -4,6 +4,9 @@ Each of these is a lever of the network (`common.levers.LAN`), and nothing but a
 LAN's own namespaces. Each can be taken back, so that one LAN serves many scenes.
 """
 
+import contextlib
+import os
+import shutil
 import struct
 from typing import Final
 
@@ -48,10 +51,11 @@ def inspect_arp(lan: Lan) -> None:
         code = ",".join([str(len(program)), *(" ".join(map(str, step)) for step in program)])
         filtering = ["filter", "add", "dev", f"v-{name}", "ingress", "bpf", "bytecode", code, "direct-action"]
         try:
-            lan.run("tc", "qdisc", "replace", "dev", f"v-{name}", "clsact")
-            lan.run("tc", *filtering)
+            lan.run(tc_command(), "qdisc", "replace", "dev", f"v-{name}", "clsact")
+            lan.run(tc_command(), *filtering)
         except (LabError, OSError):
-            uninspected(lan)
+            with contextlib.suppress(OSError):  # there is no tc at all, so nothing to take back
+                uninspected(lan)
             raise LabError(
                 "The switch cannot inspect ARP here: arp_inspection=on needs the command `tc` (iproute2) and a kernel "
                 "with cls_bpf; the lever arp=static needs neither."
@@ -76,11 +80,16 @@ def inspection(host: LanHost) -> list[tuple[int, int, int, int]]:
     ]
 
 
+def tc_command() -> str:
+    """Where iproute2's `tc` is; its bare name where it is nowhere, so that running it says so."""
+    return shutil.which("tc", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "tc"
+
+
 def uninspected(lan: Lan) -> None:
     """The switch looks at nothing again."""
     for name in lan.hosts:
-        if "clsact" in lan.run("tc", "qdisc", "show", "dev", f"v-{name}"):
-            lan.run("tc", "qdisc", "del", "dev", f"v-{name}", "clsact")
+        if "clsact" in lan.run(tc_command(), "qdisc", "show", "dev", f"v-{name}"):
+            lan.run(tc_command(), "qdisc", "del", "dev", f"v-{name}", "clsact")
 
 
 def behind_mallory(lan: Lan) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from attacks import WAYS, Attack
 from common import lan_levers
 from common.errors import LabError
-from common.lan import Kind, Lan, LanHost
+from common.lan import Kind, Lan, LanHost, ip_command
 from common.levers import LAN, Levers
 from lab.capture import Capture, Recording
 from lab.network import Network
@@ -122,7 +122,9 @@ class Path:
 
     def look(self) -> None:
         """Read what Alice's host believes now of where that host is."""
-        line = self.lan.hosts["alice"].run("ip", "neigh", "show", "to", self.about.address, "dev", "eth0").split()
+        line = (
+            self.lan.hosts["alice"].run(ip_command(), "neigh", "show", "to", self.about.address, "dev", "eth0").split()
+        )
         self.neighbour = f"{line[line.index('lladdr') + 1]} {line[-1]}" if "lladdr" in line else ""
 
     def __enter__(self) -> None:

@@ -104,6 +104,8 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     pairs = selected(names, options.goal)
     if options.write:
         _check_target(Path(options.write), pairs)
+    if options.via and not names:  # of all attacks, those that can go that way
+        pairs = [pair for pair in pairs if options.via in pair[0].via]
     for chosen, _, _ in pairs:
         check_way(chosen, options.via)
     deadline = asyncio.get_running_loop().time() + (options.duration or float("inf"))
