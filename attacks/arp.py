@@ -100,7 +100,7 @@ async def _explained(
             await foothold.explain(text.format(**names))
     await foothold.explain(
         f"The same now for every pair of {len({v for v, _ in pairs})} hosts, again every {EVERY:g} s: any true "
-        "broadcast would put an entry right. That they answer to Mallory's card shows that they believe it."
+        "broadcast would put an entry right. That they answer to Mallory's card shows that they have heard it."
     )
 
 

@@ -40,6 +40,12 @@ async def dns_spoofing(foothold: Foothold, goal: Goal) -> Claim:
         "name server's address and has the number of the question in it. Whoever sees the question can write both."
     )
 
+    await foothold.explain(
+        f"Mallory's kernel is told to drop what comes by for port 53 (an ip rule: blackhole), so the question never "
+        f"arrives, and she answers it herself: “{name} is at {foothold.host.address}”, from the name server's address "
+        "and with the question's number. Whoever connects there connects to her; she dials the true server and relays."
+    )
+
     async def carry(intercepted: Intercepted) -> None:
         foothold.note(f"{foothold.name_of(intercepted.client[0])} connects to Mallory, and she to the server")
         await Splice(intercepted).run()

@@ -20,6 +20,13 @@ from common.lan import PLAN, PREFIX, LanHost
 
 VICTIMS: Final = ("alice", "server", "bob", "carol", "dns")
 
+FLOWING: Final = (
+    "From now on what Alice sends to the server is addressed to Mallory's card. Her kernel (ip_forward) changes the two "
+    "cards at the head of the frame, counts its time to live down by one, and sends it on; the addresses of Alice and "
+    "the server stay as they are, so neither sees a difference."
+)
+"""For those who follow slowly."""
+
 
 @contextlib.asynccontextmanager
 async def position(foothold: Foothold, host: LanHost, way: str) -> AsyncIterator[dict[str, str]]:
@@ -34,10 +41,13 @@ async def position(foothold: Foothold, host: LanHost, way: str) -> AsyncIterator
                 f"Mallory's access point ({host.mac}). Not one forged frame is sent: they ask for that card by "
                 "ARP, get a true answer, and hand her all they have to say."
             )
+            await foothold.explain(FLOWING)
             yield cards
         else:
             pairs = list(permutations(others.values(), 2)) if way == "arp_spoofing" else questions(others)
             async with poisoned(foothold, host, cards, pairs):
+                if way == "arp_spoofing":
+                    await foothold.explain(FLOWING)
                 yield cards
 
 

@@ -29,7 +29,9 @@ def frame(source: str, target: str, card: str, words: bytes = b"words", by: str 
 
     sport, dport = (PORT, 40000) if source == "server" else (40000, PORT)
     ether = Ether(src=HOSTS[by or source].mac, dst=HOSTS[card].mac)
-    made: bytes = bytes(ether / IP(src=HOSTS[source].address, dst=HOSTS[target].address) / TCP(sport=sport, dport=dport) / words)
+    made: bytes = bytes(
+        ether / IP(src=HOSTS[source].address, dst=HOSTS[target].address) / TCP(sport=sport, dport=dport) / words
+    )
     return made
 
 
