@@ -21,9 +21,9 @@ from common.lan import PLAN, PREFIX, LanHost
 VICTIMS: Final = ("alice", "server", "bob", "carol", "dns")
 
 FLOWING: Final = (
-    "From now on what Alice sends to the server is addressed to Mallory's card. Her kernel (ip_forward) changes the two "
-    "cards at the head of the frame, counts its time to live down by one, and sends it on; the addresses of Alice and "
-    "the server stay as they are, so neither sees a difference."
+    "From now on what Alice sends to the server is addressed to Mallory's card. Her kernel (ip_forward) changes "
+    "the two cards at the head of the frame, counts its time to live down by one, and sends it on; the addresses of "
+    "Alice and the server stay as they are, so neither sees a difference."
 )
 """For those who follow slowly."""
 
