@@ -213,6 +213,32 @@ def test_victims_caches_are_put_right_also_where_the_spoofer_is_cancelled(lan: L
     assert lan.hosts["mallory"].run("cat", "/proc/sys/net/ipv4/ip_forward").strip() == "0"
 
 
+@pytest.mark.parametrize("way", attacks.WAYS)
+def test_nothing_of_an_attack_from_the_path_is_left_on_the_lan(way: str) -> None:
+    async def before_and_after() -> tuple[str, str, set[str]]:
+        async with Bench.open("lan") as bench:
+            assert isinstance(bench.network, Lan)
+            mallory, mitm = bench.network.hosts["mallory"], attacks.find("mitm")
+
+            def state() -> str:
+                commands = (["ip", "rule", "show"], ["ip", "route", "show", "table", "all"])
+                forwards = mallory.run("cat", "/proc/sys/net/ipv4/ip_forward")
+                return "".join(mallory.run(*command) for command in commands) + forwards
+
+            before = state()
+            levers = Levers.parse("", stages.find(1).levers)
+            cell = await bench.cell(stages.find(1), levers, mitm, mitm.goal("whispers"), via=way)
+            assert cell.verdict == "broken"
+            return before, state(), at_mallory(bench.network)
+
+    try:
+        before, after, lied_to = asyncio.run(before_and_after())
+    except LanUnavailable as error:
+        pytest.skip(f"needs the LAN: {error}")
+    assert after == before
+    assert lied_to == set()
+
+
 def test_victim_that_leaves_while_it_is_spoofed_changes_nothing_for_the_others(lan: Lan) -> None:
     async def conversation() -> set[str]:
         async with position(OnLan(lan), lan.hosts["mallory"], "arp_spoofing"):  # type: ignore[arg-type]
