@@ -190,6 +190,15 @@ async def talk(lan: Lan) -> None:
                 await asyncio.get_running_loop().sock_sendto(sock, b"hello", (lan.hosts[other].address, 9))
 
 
+async def rounds(lan: Lan, number: int) -> None:
+    """Wait until Alice has been told of all the others so many times."""
+    with lan.hosts["alice"].packet_socket() as ear:
+        lies = number * len(arp.SLOWLY) * (len(VICTIMS) - 1)
+        while lies:
+            frame = await asyncio.get_running_loop().sock_recv(ear, 1 << 16)
+            lies -= frame[6:14] == bytes.fromhex(MALLORY.replace(":", "")) + b"\x08\x06"
+
+
 def test_victims_caches_are_put_right_also_where_the_spoofer_is_cancelled(lan: Lan) -> None:
     async def conversation() -> tuple[set[str], set[str]]:
         on_the_path, foothold = asyncio.Event(), OnLan(lan)
@@ -244,7 +253,7 @@ def test_victim_that_leaves_while_it_is_spoofed_changes_nothing_for_the_others(l
         async with position(OnLan(lan), lan.hosts["mallory"], "arp_spoofing"):  # type: ignore[arg-type]
             await talk(lan)
             lan.hosts["carol"].run("ip", "link", "set", "eth0", "down")
-            await asyncio.sleep(2 * arp.EVERY)  # two rounds of forged ARP, into a cable that ends nowhere
+            await rounds(lan, 2)  # into a cable that ends nowhere
             assert at_mallory(lan) >= {"alice", "server"}
         return at_mallory(lan)
 
