@@ -64,14 +64,14 @@ class LanHost(Host):
         return _packet_socket(self._orders, "eth0")
 
     async def resolve(self, name: str) -> str:
-        return await dns.resolve(self, f"{PREFIX}.{PLAN['dns']}", dns.PORT, name)
+        return self.pinned.get(name) or await dns.resolve(self, f"{PREFIX}.{PLAN['dns']}", dns.PORT, name)
 
     def run(self, *command: str) -> str:
         """Run a command on this host, wait for it, return what it printed. Raises LabError where it fails."""
         return _run(self._orders, *command)
 
     def forget_neighbours(self) -> None:
-        """Empty this host's ARP table."""
+        """Empty this host's ARP table; what was written down by hand goes too."""
         _order(self._orders, do="forget", addresses=[f"{PREFIX}.{byte}" for byte in PLAN.values()])
 
     def furnish(self, files: dict[str, tuple[int, str]], etc: dict[str, str]) -> None:
@@ -111,6 +111,10 @@ class Lan:
         self._orders = orders
         self.hosts = hosts
         self.kind: Kind = "switch"
+        self.zone: dict[str, str] = {}
+        """The names that its name server knows."""
+        self.arranged = ("", "", False)
+        """How `lab.surroundings` left it: the settings of arp and arp_inspection, and whether Mallory is the router."""
 
     @classmethod
     def build(cls, names: list[str] | None = None, sweep: Path | None = None) -> "Lan":
@@ -168,6 +172,10 @@ class Lan:
     def namespaces(self) -> list[int]:
         """The same as a host's, of the switch: outside all hosts, where `br0` is."""
         return _order(self._orders, do="namespaces")[1]
+
+    def run(self, *command: str) -> str:
+        """Run a command where the switch is, wait for it, return what it printed. Raises LabError where it fails."""
+        return _run(self._orders, *command)
 
     def mirror(self) -> socket.socket:
         """A packet socket that hears every frame that crosses the bridge, once."""

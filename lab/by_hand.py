@@ -75,6 +75,23 @@ class Target:
         """By hand, addresses have no names."""
         return address
 
+    @property
+    def via(self) -> str:
+        """By hand the clients are pointed at the attacker."""
+        return ""
+
+    @property
+    def slow(self) -> bool:
+        """By hand the person is as slow as they like."""
+        return False
+
+    def missed(self, why: str) -> None:
+        """See `attacks.Foothold`."""
+        self._report.line(why)
+
+    async def explain(self, text: str) -> None:
+        """By hand nothing is explained."""
+
     def note(self, text: str) -> None:
         """See `attacks.Foothold`."""
         self._report.line(text)
@@ -85,7 +102,7 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     address = server_address(target, stage.port)
     only_lab_or_loopback(address[0])
     given = {"--json": options.json, "--write": options.write, "--levers": options.levers, "--count": options.count > 1}
-    given["--per-host"] = options.per_host
+    given |= {"--per-host": options.per_host, "--via": options.via, "--slow": options.slow}
     unheeded = ", ".join(name for name, is_given in given.items() if is_given)
     if unheeded:
         raise LabError(f"With TARGET= there is no bench, so {unheeded} cannot be heeded; leave it out.")

@@ -204,6 +204,11 @@ _PER_HOST = click.option("--per-host", is_flag=True, help="Write what each host'
 
 def _attack_options(function: F) -> F:
     for option in (
+        click.option("--slow", is_flag=True, help="Explain every step, and wait until it has been read."),
+        click.option("--lan", default="", metavar="hub|switch", help="Who hears a frame; the same as the lever lan."),
+        click.option(
+            "--via", default="", metavar="WAY", help=f"How to get on the path, on the LAN: {', '.join(attacks.WAYS)}."
+        ),
         click.option("--goal", default="", help="One goal of the attack; all otherwise."),
         click.option("--write", default="", metavar="FILE", help="Write the capture there too (pcapng)."),
         _PER_HOST,

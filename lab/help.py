@@ -22,5 +22,10 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make audits                       run the audits' evidence again
   make clean                        remove .venv, runs/ and caches
 
+  make stage-3 mitm VIA=arp_spoofing    how Mallory gets on the path (also dns_spoofing, gateway)
+  make stage-1 arp_spoofing SLOW=1      every step explained, at reading pace (also the other two)
+  make stage-1 sniffer LAN=switch       who hears a frame: hub, or switch
+
+Levers of the LAN: arp=static, arp_inspection=on (the switch drops forged ARP), dns=pinned-answer, lan=hub|switch.
 NETWORK=lan|loopback chooses the network, LEVERS="framing=none" asks what if, ARGS="-v --json" adds options.
 The same verbs are one command: .venv/bin/lab --help; .venv/bin/lab flow FILE draws a capture."""

@@ -75,20 +75,22 @@ async def run(
     *,
     levers: str = "",
     ablations: bool = False,
+    via: str = "",
+    slow: bool = False,
     watch: Callable[[Item], Watch] = lambda item: silent,
     judged: Callable[[Item, Cell], None] = lambda item, cell: None,
 ) -> list[Cell]:
     """The cells of these items, in their order; with `ablations` each is run again under turned levers.
 
-    watch: who follows an item's scene. judged: called with each cell when it is there, in whatever order; on one bench
-    in that of the items. Every bench makes a control run before its first cell of a stage. Raises LabError, and
-    whatever an attack crashes with: the first failure ends the run.
+    via, slow: see `Bench.cell`. watch: who follows an item's scene. judged: called with each cell when it is there, in
+    whatever order; on one bench in that of the items. Every bench makes a control run before its first cell of a stage.
+    Raises LabError, and whatever an attack crashes with: the first failure ends the run.
     """
 
     async def judge(bench: Bench, item: Item) -> Cell:
         turned = Levers.parse(levers, item.stage.levers)
         await bench.controlled(item.stage, turned)
-        cell = await bench.cell(item.stage, turned, item.attack, item.goal, watch(item), item.case)
+        cell = await bench.cell(item.stage, turned, item.attack, item.goal, watch(item), item.case, via, slow)
         if ablations:
             await bench.what_ifs(cell, item.stage, item.attack, item.goal)
         judged(item, cell)

@@ -16,6 +16,7 @@ from lab.bench import Bench, Cell
 from lab.matrix import WIDTH, InOrder, Item, benches, everything, run, unproven
 from lab.report import Report, story
 from lab.scene import Watch
+from lab.surroundings import check_way
 from stages import Stage
 
 BROKEN, UNEXPECTED, NOT_RUN, HELD = 0, 1, 2, 3
@@ -36,6 +37,14 @@ class Options:
     expect: bool = False
     ablations: bool = False
     per_host: bool = False
+    via: str = ""
+    slow: bool = False
+    lan: str = ""
+
+    @property
+    def turned(self) -> str:
+        """The levers, `--lan` among them."""
+        return f"{self.levers} lan={self.lan}" if self.lan else self.levers
 
 
 def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
@@ -106,15 +115,19 @@ def _tell_story(report: Report, attack: Attack) -> None:
 
 async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     """Run attacks against one stage, `count` times each or until `duration` is over, and judge them."""
-    report = Report(verbose=options.verbose, quiet=options.json)
-    Levers.parse(options.levers, stage.levers)  # what is mistyped is said before anything is built
+    report = Report(verbose=options.verbose or options.slow, quiet=options.json)
+    Levers.parse(options.turned, stage.levers)  # what is mistyped is said before anything is built
     goals = selected(names, options.goal)
-    items = everything([stage], goals)
     if options.write:
         _check_target(Path(options.write), goals)
+    if options.via and not names:  # of all attacks, those that can go that way
+        goals = [goal for goal in goals if options.via in goal[0].via]
+    for chosen, _, _ in goals:
+        check_way(chosen, options.via)
+    items = everything([stage], goals)
     deadline = asyncio.get_running_loop().time() + (options.duration or float("inf"))
     cells: list[Cell] = []
-    width = 1 if options.verbose else min(WIDTH, len(items))  # whoever wants to see it sees it as it happens
+    width = 1 if report.verbose else min(WIDTH, len(items))  # whoever wants to see it sees it as it happens
     async with benches(options.network, width) as side_by_side:
         _say_network(report, side_by_side[0])
         if len(names) == 1:
@@ -133,7 +146,15 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
             def watch(item: Item, told: InOrder = told) -> Watch:
                 return report.note if width == 1 else told.watch(item)
 
-            cells += await run(side_by_side, items, levers=options.levers, watch=watch, judged=told.judged)
+            cells += await run(
+                side_by_side,
+                items,
+                levers=options.turned,
+                via=options.via,
+                slow=options.slow,
+                watch=watch,
+                judged=told.judged,
+            )
         slug = f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}"
         folder = runs.save(side_by_side, slug, cells, report.transcript, per_host=options.per_host)
         if options.write:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from common.errors import LabError
-from common.levers import Lever, Levers
+from common.levers import LAN, Lever, Levers
 
 if TYPE_CHECKING:
     import ssl
@@ -52,9 +52,9 @@ class Stage:
 
     @property
     def levers(self) -> tuple[Lever, ...]:
-        """The levers that it has."""
-        known: tuple[Lever, ...] = self._module("compose").LEVERS
-        return known
+        """The levers that it has on the bench: its own, and those of the network."""
+        own: tuple[Lever, ...] = self._module("compose").LEVERS
+        return (*own, *LAN)
 
     @property
     def wants_password(self) -> bool:

@@ -89,12 +89,13 @@ def ran() -> dict[int, Run]:
 
 
 def broken_cells(stage: Stage) -> set[str]:
-    """The cells that are expected to be broken at this stage with its own levers."""
+    """The cells that are expected to be broken at this stage with its own levers, but for those that are a matter of
+    the network (`lan_only`), the same at every stage."""
     return {
         f"{attack.name}/{goal.name}"
         for attack in attacks.catalogue()
         for goal in attack.goals
-        if goal.expected_at(stage.number) == "broken"
+        if goal.expected_at(stage.number) == "broken" and not goal.lan_only
     }
 
 
