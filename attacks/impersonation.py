@@ -28,8 +28,8 @@ from common.session import Show
     ),
 )
 async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
-    """Alice has gone home. Mallory starts the ordinary client, gives the name alice, and asks Bob for money. Nothing
-    in the protocol asks who she is.
+    """Alice has gone home. Mallory starts the ordinary client, gives the name alice, and asks Bob for money. Where
+    nothing in the protocol asks who she is, that is all it takes.
     """
     await foothold.until("alice-left")
     words = f"Bob, please send 100 to account {secrets.randbelow(10**8):08d}."

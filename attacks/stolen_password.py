@@ -57,8 +57,6 @@ async def stolen_password(foothold: Foothold, goal: Goal) -> Claim:
     came_in = asyncio.create_task(inside.wait())
     await asyncio.wait([over, came_in], return_when=asyncio.FIRST_COMPLETED)
     came_in.cancel()
-    if not inside.is_set():
-        return Claim(did="tried the password that was heard, and was not let in")
     counters = getattr(client.session, "counters", None)
     if counters:
         counters.session += AHEAD

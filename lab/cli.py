@@ -190,7 +190,7 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
     )
     if stage is None:
         command.params.insert(0, click.Option(["--stage"], type=int, required=True, help="The stage to attack."))
-    aim = "the UDP address of Bob's client" if name == "spoofed_whisper" else "a stage's server"
+    aim = "Bob's client (UDP)" if name == "spoofed_whisper" else "a stage's server"
     command.params.append(click.Option(["--target"], default="", help=f"HOST:PORT of {aim}, run by hand on loopback."))
     if name == "sniffer":
         command.params.append(click.Option(["--read"], default="", help="Read a pcap or pcapng file instead."))
