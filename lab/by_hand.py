@@ -22,6 +22,9 @@ from lab.report import Report, story
 from lab.verbs import Options
 from stages import Stage
 
+AIMED_AT_BOB = "spoofed_whisper"
+"""The one attack whose TARGET= is no server: one datagram, straight to Bob's client."""
+
 
 class Target:
     """The foothold of an attack on something run by hand: what the person knows and names."""
@@ -101,6 +104,8 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     """Run an attack against HOST:PORT. Raises LabError where that is outside the lab and loopback."""
     address = server_address(target, stage.port)
     only_lab_or_loopback(address[0])
+    if name == AIMED_AT_BOB and ":" not in target:
+        raise LabError("A whisper goes to Bob's client: TARGET=127.0.0.1:PORT, with the UDP port that the roster says.")
     given = {"--json": options.json, "--write": options.write, "--levers": options.levers, "--count": options.count > 1}
     given |= {"--per-host": options.per_host, "--via": options.via, "--slow": options.slow}
     unheeded = ", ".join(name for name, is_given in given.items() if is_given)
@@ -110,6 +115,10 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     chosen = attacks.find(name)
     goal = chosen.goal(options.goal) if options.goal else chosen.goals[0]
     report.paragraph(story(chosen))
+    if chosen.position == "on-path":
+        report.line(
+            "By hand there is no LAN and no ARP: whoever starts a client with Mallory's address gives her the path."
+        )
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
         claim = await chosen.run(Target(stage, address, Path(folder), options.duration, report), goal)
     report.line("It " + claim.did.rstrip(".") + ".")

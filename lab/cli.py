@@ -192,7 +192,8 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
     )
     if stage is None:
         command.params.insert(0, click.Option(["--stage"], type=int, required=True, help="The stage to attack."))
-    command.params.append(click.Option(["--target"], default="", help="HOST:PORT of a stage run by hand, on loopback."))
+    aim = "Bob's client (UDP)" if name == "spoofed_whisper" else "a stage's server"
+    command.params.append(click.Option(["--target"], default="", help=f"HOST:PORT of {aim}, run by hand on loopback."))
     if name == "sniffer":
         command.params.append(click.Option(["--read"], default="", help="Read a pcap or pcapng file instead."))
         command.params.extend(click.Option([f"--{option}"], **given) for option, given in READING.items())

@@ -8,7 +8,8 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 audit                the written audit
   make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;
-                                    at 3 and 4 with LEVERS="key_exchange=passphrase" PASSPHRASE_FILE=)
+                                    from stage 4 on CA=; at 3 and 4 with LEVERS="key_exchange=passphrase"
+                                    PASSPHRASE_FILE=)
   make stage-1 test                 the stage's tests
 
   make lan                          the lab's hosts to sit down at: a shell on each, stage 1 running (tmux)
