@@ -436,10 +436,11 @@ def with_matrix(text: str, verdicts: Mapping[tuple[str, int], str]) -> str:
 def show(stage: Stage) -> None:
     """Show the audit: rendered on a terminal, through a pager where it is longer than the screen; else as it is."""
     text = _COMMENT.sub("", read(stage))
-    from rich.console import Console
     from rich.markdown import Markdown
 
-    console = Console()
+    from lab.output import Output
+
+    console = Output()
     if not console.is_terminal:
         _print(text)
         return

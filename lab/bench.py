@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -167,7 +167,6 @@ class Bench:
         stage: Stage,
         levers: Levers,
         watch: Watch = silent,
-        judge: Callable[[Scene], list[str]] = control_faults,
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
         scene = self._set(stage, levers, watch)
@@ -175,21 +174,23 @@ class Bench:
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
-        faults = judge(scene)
+        merging = levers["framing"] == "none"  # boxes for several members merge, with nobody attacking
+        faults = victim_faults(scene) if merging else control_faults(scene)
         remark(self.recordings["control"], "tap", scene.canaries, self._rows, [])
         self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
         self._patience = max(PATIENCE, PACE * scene.slowest)
+        self._controlled.add(self._at(stage, levers))
         return scene
+
+    def _at(self, stage: Stage, levers: Levers) -> tuple[int, tuple[tuple[str, str], ...]]:
+        return stage.number, tuple(levers.turned().items())
 
     async def controlled(self, stage: Stage, levers: Levers) -> None:
         """See that a control run of this stage under these levers was made on this bench: the first call makes it."""
-        at = (stage.number, tuple(levers.turned().items()))
-        if at not in self._controlled:
-            merging = levers["framing"] == "none"  # boxes for several members merge, with nobody attacking
-            await self.control(stage, levers, judge=victim_faults if merging else control_faults)
-            self._controlled.add(at)
+        if self._at(stage, levers) not in self._controlled:
+            await self.control(stage, levers)
 
     async def cell(
         self,

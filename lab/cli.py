@@ -4,6 +4,7 @@ What a verb does stands in `lab.verbs` and is imported when the verb is run, so 
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -528,6 +529,9 @@ def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab
     except LabError as error:
         click.echo(str(error), err=True)
         return 2
+    except BrokenPipeError:  # whoever reads has read enough (`| head`); Python would complain while it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except SystemExit as end:
         if isinstance(end.code, str):
             click.echo(end.code, err=True)

@@ -91,10 +91,11 @@ def show(number_before: int | None, number_after: int, *, as_json: bool) -> None
 
 
 def _show_on_terminal(before: Stage, after: Stage, diffs: list[FileDiff]) -> None:
-    from rich.console import Console
     from rich.syntax import Syntax
 
-    console = Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
+    from lab.output import Output
+
+    console = Output(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
     console.print(f"From stage {before.number} to stage {after.number}. {after.title}", style="bold")
     for diff in diffs:
         console.print(f"  {diff.path:32} +{diff.added} −{diff.removed}")

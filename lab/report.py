@@ -5,13 +5,13 @@ import textwrap
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from attacks import Attack, Goal
 from common.text import printable
 from lab.bench import Cell
+from lab.output import Output
 from stages import Stage
 
 _STYLES: Final = {"broken": "bold red", "held": "bold green", "not-applicable": "dim"}
@@ -29,7 +29,7 @@ class Report:
     """Writes to standard output; on a terminal in three columns, else line by line."""
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
-        self.console = Console(highlight=False, soft_wrap=True, markup=False, quiet=quiet)
+        self.console = Output(highlight=False, soft_wrap=True, markup=False, quiet=quiet)
         self.columns = min(shutil.get_terminal_size((100, 24)).columns, 160)
         self.verbose = verbose
         self._last_words = ""

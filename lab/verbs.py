@@ -218,9 +218,10 @@ def _where_next(report: Report, stage: Stage, folder: Path) -> None:
     report.line(f"Read why:            make stage-{n} audit")
     report.line(f"See it on the wire:  make wireshark FILE={folder}/sniffer-room.pcapng")
     report.line(
-        f"Attack it yourself:  make stage-{n} server, make stage-{n} client NAME=alice, and in a third terminal"
+        f"Attack it yourself:  make stage-{n} server, and make stage-{n} client NAME=alice in another terminal;"
     )
-    report.line(f"                     nc 127.0.0.1 {stage.port}, with the lines in stages/{stage.package}/README.md")
+    report.line(f"                     what to type then stands in stages/{stage.package}/README.md")
+    report.line(f"Sit at the hosts:    make stage-{n} lan")
     report.line(f"One attack, closely: make stage-{n} sniffer ARGS=-v")
 
 

@@ -277,3 +277,22 @@ def test_authority_is_handed_to_the_client_of_a_stage_that_has_one(
     Path("word").write_text("secret\n")
     assert run(words) == 2
     assert capsys.readouterr().err.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "words", [["stage-1", "sniffer", "--goal", "room"], ["diff", "--to", "5"], ["stage-5", "audit"]]
+)
+def test_whoever_has_read_enough_ends_nothing_and_is_told_nothing(words: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lab", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment
+    ) as program:
+        assert program.stdout
+        assert program.stderr
+        assert program.stdout.read(1)
+        program.stdout.close()
+        said = program.stderr.read()
+    assert (program.returncode, said) == (0, b"")
+    if "sniffer" in words:  # the run was made to its end
+        assert [file.name for file in tmp_path.glob("runs/*/verdicts.json")] == ["verdicts.json"]
