@@ -150,9 +150,10 @@ class Bench:
         levers: Levers,
         watch: Watch = _silent,
         judge: Callable[[Scene], list[str]] = control_faults,
+        made: Callable[..., Scene] = Scene,
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
-        scene = self._set(stage, levers, "switch", watch)
+        scene = self._set(stage, levers, "switch", watch, made)
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
@@ -223,7 +224,7 @@ class Bench:
         others = goal.what_ifs_at(stage.number, cell.case)
         cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
 
-    def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch) -> Scene:
+    def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch, made: Callable[..., Scene] = Scene) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
         self.network.become(kind)
         for host in self.network.hosts.values():
@@ -238,7 +239,7 @@ class Bench:
                 self._rows.append(ScreenRow(self._capture.next_number(), place, row))
             watch(place, row)
 
-        return Scene(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)
+        return made(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

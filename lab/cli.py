@@ -20,6 +20,8 @@ STAGE_VERBS = {
     "attack": "Every attack against this stage.",
     "server": "Run this stage's server by hand.",
     "client": "Run this stage's client by hand.",
+    "capture": "Record a conversation for the capture lab: client 1's card and the server's.",
+    "questions": "The capture lab: questions about the last capture, checked against it.",
     "audit": "Show the stage's audit.",
     "test": "Run the stage's tests.",
 }
@@ -126,6 +128,8 @@ class StageVerbs(Listing):
             "attack": _attack,
             "server": _server,
             "client": _client,
+            "capture": _capture,
+            "questions": _questions,
             "audit": _audit,
             "test": _test,
         }
@@ -305,6 +309,33 @@ def _client(stage: stages.Stage) -> click.Command:
         chat(f"stages.{stage.package}", given)
 
     return client
+
+
+def _capture(stage: stages.Stage) -> click.Command:
+    @click.command("capture", help=STAGE_VERBS["capture"])
+    @on_the_bench
+    def capture(**given: Any) -> None:
+        from lab import verbs
+
+        _bench(lambda: verbs.capture(stage, _options(**given)))
+
+    return capture
+
+
+def _questions(stage: stages.Stage) -> click.Command:
+    @click.command("questions", help=STAGE_VERBS["questions"])
+    @click.argument("file", default="")
+    @click.option("--answer", "answers", multiple=True, metavar="NAME=ANSWER", help="Answer without being asked.")
+    @click.option("--save", is_flag=True, help="Write the results into the run's folder (results.txt).")
+    @click.option("--json", is_flag=True, help="Print one JSON object instead of lines.")
+    @click.option("--levers", hidden=True)
+    @click.option("--network", hidden=True, help="The capture has one.")
+    def questions(file: str, answers: tuple[str, ...], save: bool, json: bool, **_: Any) -> None:
+        from lab.quiz import run
+
+        raise SystemExit(run(stage.number, file, answers, save=save, as_json=json))
+
+    return questions
 
 
 def _audit(stage: stages.Stage) -> click.Command:

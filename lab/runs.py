@@ -27,11 +27,17 @@ def verdicts(bench: Bench, cells: Iterable[Cell], folder: Path | None) -> dict[s
     }
 
 
-def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False) -> Path:
-    """Write the folder of one run under `runs/` of the current directory, and return it."""
+def new_folder(slug: str) -> Path:
+    """Make a folder under `runs/` of the current directory, named after the moment and what is run."""
     moment = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path("runs") / f"{moment}-{slug}-{secrets.token_hex(2)}"
     folder.mkdir(parents=True)
+    return folder
+
+
+def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False) -> Path:
+    """Write the folder of one run under `runs/` of the current directory, and return it."""
+    folder = new_folder(slug)
     for name, recording in bench.recordings.items():
         recording.write_all(folder / f"{name.replace('/', '-')}.pcapng", per_host=per_host)
     for cell in cells:

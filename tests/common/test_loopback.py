@@ -107,7 +107,7 @@ def test_mirror_hears_a_tcp_stream_that_adds_up() -> None:
         assert {str(packet[TCP].flags) for packet in packets[3:]} == {"PA", "FA"}
         assert all(len(packet) <= 1514 for packet in packets)
         for source, target, said in ((alice, server, words), (server, alice, words.upper())):
-            stream, position = b"", 1
+            stream, position = b"", -1
             sent = [packet for packet in packets if packet[IP].src == source.address]
             assert {(p.src, p.dst, p[IP].dst) for p in sent} == {(source.mac, target.mac, target.address)}
             for packet in sent:
@@ -117,10 +117,11 @@ def test_mirror_hears_a_tcp_stream_that_adds_up() -> None:
                 assert (checked[IP].chksum, checked[TCP].chksum) == (packet[IP].chksum, packet[TCP].chksum)
             for packet in sent:
                 if "S" in packet[TCP].flags:
+                    position = packet[TCP].seq + 1 & 0xFFFFFFFF
                     continue
                 assert packet[TCP].seq == position
                 payload = bytes(packet[TCP].payload) if packet[TCP].flags == "PA" else b""
-                stream, position = stream + payload, position + len(payload)
+                stream, position = stream + payload, position + len(payload) & 0xFFFFFFFF
             assert stream == said
 
     run(conversation())
