@@ -32,16 +32,18 @@ def number(text: str) -> int:
 
     Raises Unreadable.
     """
-    plain = text.strip().lower()[:LONGEST]
+    plain = text.strip().lower()
     unit = re.fullmatch(r"(.*\d)\s*(bits?|bytes?|octets?|segments?|fields?|datagrams?)", plain)
     digits = unit[1] if unit else plain
     digits = re.sub(r"(?<=[0-9a-fx])[\s,_'’](?=[0-9a-f])", "", digits)
     digits = digits.replace(".", "") if re.fullmatch(r"\d{1,3}(\.\d{3})+", digits) else digits
+    if len(plain) > LONGEST:
+        raise Unreadable("That is too long for a number of any header.")
     if re.fullmatch(r"0x[0-9a-f]+", digits):
         value = int(digits, 16)
     elif re.fullmatch(r"[0-9]+(\.0)?", digits):
         value = int(digits.removesuffix(".0"))
-    elif re.fullmatch(r"[0-9a-f]+", digits):
+    elif re.fullmatch(r"[0-9a-f]+", digits) and not digits.isdigit():
         raise Unreadable("That looks like hexadecimal; write 0x before it.")
     else:
         raise Unreadable("That is no number; type one such as 17, 3 412 098 711 or 0x11.")
@@ -90,7 +92,8 @@ class Wrong:
 class Question:
     """One question. `{f}` in its texts stands for the capture's facts.
 
-    look: where the answer is seen. tshark: what to add to `tshark -r FILE`, if that helps. tells: the answer, for
+    look: where the answer is seen. tshark: what to add to `tshark -r FILE`, if that helps; lab: the
+    same with the lab's own command. tells: the answer, for
     whoever has tried often enough. why: what is said with a right answer. about_frame: the frame whose other numbers
     may be taken for the answer. absent: why some captures do not have it.
     """
@@ -103,6 +106,7 @@ class Question:
     tells: Callable[[Facts], str]
     why: str
     tshark: str = ""
+    lab: str = "flow {f.path} --absolute"
     read: Callable[[str], Value] = number
     about_frame: Callable[[Facts], Seen | None] = lambda f: None
     applies: Callable[[Facts], bool] = lambda f: True
@@ -118,7 +122,8 @@ class Question:
             if value in known.values(facts):
                 return known.says.format(n=shown(value), f=facts)
         if isinstance(value, int):
-            return next(self._slips(value, typed, facts), f"{spaced(value)} is not it.")
+            also = ", and none of the other numbers in that frame's headers" if self.about_frame(facts) else ""
+            return next(self._slips(value, typed, facts), f"{spaced(value)} is not it{also}.")
         return f"{printable(value)} is not it."
 
     def _slips(self, value: int, typed: str, facts: Facts) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Line:
 def conversation(chance: Random) -> list[Line]:
     """What is said once all are there. Client 1's third line to the room is long; one of her whispers has canary 2."""
     friend, other = chance.sample(MEMBERS[1:], 2)
-    talk = [Line(chance.choice(MEMBERS[1:]), chance.choice(SMALL_TALK)) for _ in range(chance.randrange(5))]
+    talk = [Line(chance.choice(MEMBERS[1:]), chance.choice(SMALL_TALK)) for _ in range(chance.randrange(13))]
     asides = [Line("alice", _words(chance, 3, 60), friend) for _ in range(chance.randrange(2, 5))]
     asides += [Line(friend, _words(chance, 3, 60), "alice") for _ in range(chance.randrange(1, 4))]
     asides += [Line("alice", _words(chance, 3, 60), other)]

@@ -9,6 +9,7 @@ from typing import Final
 
 from lab.answers import Question, Wrong, flag, frame_number, member, spaced
 from lab.facts import Facts, Seen
+from lab.reading import name_of
 from lab.udp_questions import DATAGRAMS
 
 ABSOLUTE: Final = (
@@ -46,7 +47,6 @@ SEGMENTS: Final = (
             ),
             Wrong(lambda f: [f.synack.seq], "{n} is the server's own number, from its answer: each side draws one."),
             Wrong(_others(lambda each: each.seq, "syn"), "{n} is in the SYN of another connection: of another client."),
-            Wrong(lambda f: [f.syn.ack], "{n} is the acknowledgement number, and a SYN acknowledges nothing yet."),
         ),
         look="Look at frame {f.syn.number}, Transmission Control Protocol, Sequence Number (raw), field tcp.seq_raw. "
         + ABSOLUTE,
@@ -137,6 +137,7 @@ CONVERSATIONS: Final = (
         ),
         look='The filter is frame contains "whisper-", with the hyphen: the type of the message has none.',
         tshark="-Y 'frame contains \"whisper-\"'",
+        lab="stage-{f.stage.number} sniffer --read {f.path} --where type=whisper",
         tells=lambda f: f"It is frame {_numbers(f.secret)}.",
         why="The server's capture does not have it at all: whoever wants to read whispers listens elsewhere.",
         applies=lambda f: bool(f.secret),
@@ -204,7 +205,7 @@ CONVERSATIONS: Final = (
         wrong=(
             Wrong(lambda f: ["server"], "The {n} gets no whispers: they go past it. What goes there is the room's."),
             Wrong(lambda f: ["dns"], "The {n} is asked for an address; that is a datagram, but no whisper."),
-            Wrong(lambda f: ["alice", f.client[0]], "{n} is client 1 itself."),
+            Wrong(lambda f: [name_of(f.client[0])], "{n} is client 1 itself."),
             Wrong(lambda f: [name for name in f.told if name not in f.friends], "{n} got fewer of them: count again."),
         ),
         look="Statistics > Conversations > UDP counts packets for every pair of hosts; "

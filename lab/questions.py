@@ -39,7 +39,7 @@ class Result:
         return self.right
 
     def __repr__(self) -> str:
-        return f"{self.question}: {'right' if self.right else 'not right'}. {self.feedback}"
+        return f"{self.question}: {self.feedback}"
 
 
 class Checker:
@@ -110,9 +110,9 @@ class Checker:
         """The commands that show it."""
         if not question.tshark:
             return ""
-        path = self.facts.path
-        command = f"tshark -r {path} {_filled(question.tshark, self.facts)}"
-        return f"In a terminal: {command}\nOr without tshark: .venv/bin/lab flow {path} --absolute"
+        command = f"tshark -r {self.facts.path} {_filled(question.tshark, self.facts)}"
+        own = f"Or without tshark:\n  .venv/bin/lab {_filled(question.lab, self.facts)}" if question.lab else ""
+        return f"In a terminal:\n  {command}\n{own}".rstrip()
 
 
 def _filled(text: str, facts: Facts) -> str:

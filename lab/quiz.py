@@ -8,7 +8,6 @@ import contextlib
 import io
 import json
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -138,8 +137,9 @@ def _results(checker: Checker, asked: dict[str, Asked], report: Report, *, save:
 
 
 def _say(report: Report, text: str, style: str = "") -> None:
-    """Lines, on a terminal no longer than it is wide; what is to be copied is never broken within a word."""
+    """Paragraphs; what stands back is to be copied, and no line of it is broken."""
     for line in text.splitlines():
-        wide = report.columns - 1 if report.on_terminal else sys.maxsize
-        for row in textwrap.wrap(line, wide, break_long_words=False, break_on_hyphens=False):
-            report.line(row, style)
+        if line.startswith(" "):
+            report.line(line)
+        else:
+            report.paragraph(line, style)

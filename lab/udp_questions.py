@@ -128,6 +128,7 @@ DATAGRAMS: Final = (
         ),
         look=DATAGRAM.replace("User Datagram Protocol", "Internet Protocol Version 4, Protocol, field ip.proto."),
         tshark="-Y 'frame.number == {f.whisper.number}' -T fields -e ip.proto",
+        lab="",
         tells=lambda f: "It is 17, 0x11.",
         why="IANA keeps the list; /etc/protocols has a copy.",
         about_frame=lambda f: f.whisper,

@@ -130,17 +130,13 @@ async def capture(stage: Stage, options: Options) -> int:
         await capture_lab.play(bench, stage, levers)
         folder = runs.new_folder(f"stage{stage.number}-capture")
         capture_lab.write(bench.recordings["control"], folder)
-    client = folder / CLIENT_FILE
-    report.line(
-        f"What client 1's card heard is in {client}, what the server's heard in {SERVER_FILE} beside it: "
-        f"look at the first (make wireshark, or .venv/bin/lab flow {client}), then make stage-{stage.number} questions."
+    report.paragraph(
+        f"What client 1's card heard is in {folder / CLIENT_FILE}, what the server's heard in {SERVER_FILE} beside it: "
+        f"look at the first (make wireshark, or .venv/bin/lab flow FILE), then make stage-{stage.number} questions."
     )
     if options.json:
-        print(
-            json.dumps(
-                {"network": bench.kind, "run": str(folder), "client1": str(client), "server": str(folder / SERVER_FILE)}
-            )
-        )
+        files = {"client1": str(folder / CLIENT_FILE), "server": str(folder / SERVER_FILE)}
+        print(json.dumps({"network": bench.kind, "run": str(folder), **files}))
     return 0
 
 
