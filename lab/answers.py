@@ -92,10 +92,9 @@ class Wrong:
 class Question:
     """One question. `{f}` in its texts stands for the capture's facts.
 
-    look: where the answer is seen. tshark: what to add to `tshark -r FILE`, if that helps; lab: the
-    same with the lab's own command. tells: the answer, for
-    whoever has tried often enough. why: what is said with a right answer. about_frame: the frame whose other numbers
-    may be taken for the answer. absent: why some captures do not have it.
+    look: where the answer is seen. tshark: what to add to `tshark -r FILE`, if that helps; lab: the same with the
+    lab's own command. tells: the answer, for whoever has tried often enough. why: what is said with a right answer.
+    about_frame: the frame whose other numbers may be taken for the answer. absent: why some captures do not have it.
     """
 
     name: str

@@ -177,9 +177,12 @@ class Facts:
         for each in self.stream:
             if each.packet.source == self.client and each.payload:
                 parts.setdefault(each.seq - begin & _WORD, each)  # what is sent again counts once
-        data = b"".join(each.packet.data for _, each in sorted(parts.items()))
-        at = 0
-        says = []
+        data = b""
+        for start, each in sorted(parts.items()):
+            if start > len(data):  # something is missing: where the messages behind it begin, nobody can tell
+                break
+            data += each.packet.data[len(data) - start :]
+        at, says = 0, []
         for line in data.splitlines(keepends=True):
             if (declared(line) or {}).get("type") == "say":
                 says.append((at, at + len(line)))

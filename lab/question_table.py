@@ -218,7 +218,7 @@ CONVERSATIONS: Final = (
     ),
     Question(
         name="whisper_count",
-        asks="And how many whispers did client 1 send to them?",
+        asks="How many whispers did client 1 send to the one who got most of them?",
         right=lambda f: {f.most},
         wrong=(
             Wrong(

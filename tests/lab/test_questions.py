@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -367,22 +369,23 @@ def test_answer_is_told_with_the_third_wrong_one_and_not_before(one: Run) -> Non
     assert (late.right, late.told) == (True, True)
 
 
-def test_command_of_a_hint_shows_the_answer(
-    one: Run, needs: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+def test_commands_of_a_hint_show_the_answer(
+    one: Run, needs: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     needs("tshark")
     checker = Checker(one.folder)
-    for name in ("syn", "synack", "ack", "protocol"):
-        (command,) = (row for row in checker.hint(name).splitlines() if row.strip().startswith("tshark"))
-        answer = asyncio.run(_output(command.strip()))
-        assert checker.check(name, answer.strip()).right, name
-
-
-async def _output(command: str) -> str:
-    process = await asyncio.create_subprocess_shell(
-        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    return (await process.communicate())[0].decode()
+    for name in ("syn", "synack", "ack", "payload", "protocol", "canary"):
+        commands = [shlex.split(row) for row in checker.hint(name).splitlines() if row.startswith("  ")]
+        assert [command[0] for command in commands] == ["tshark", ".venv/bin/lab"][: len(commands)]
+        shows = subprocess.run(commands[0], capture_output=True, text=True, check=True).stdout
+        (answer,) = checker.questions[name].right(checker.facts)
+        if name == "canary":
+            assert re.match(rf" *{answer} ", shows)
+        else:
+            assert int(shows) - 8 * (name == "payload") == answer
+        for command in commands[1:]:
+            assert lab(command[1:]) == 0
+            assert re.search(rf"\b{answer}\b", capsys.readouterr().out), name
 
 
 def test_notebook_gets_results_that_read_well_and_prints_nothing(one: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -589,3 +592,21 @@ def test_answers_to_no_question_are_one_sentence(one: Run, capsys: pytest.Captur
     }.items():
         assert lab(["stage-1", "questions", str(one.folder), "--answer", answer]) == 2
         assert re.fullmatch(f"{sentence}\n", capsys.readouterr().err)
+
+
+def test_damaged_capture_is_asked_about_or_refused_and_never_a_crash(one: Run, tmp_path: Path) -> None:
+    chance, data, asked = Random(1), one.client.read_bytes(), 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        for _ in range(chance.randrange(1, 20)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        (tmp_path / CLIENT_FILE).write_bytes(damaged)
+        try:
+            checker = Checker(tmp_path)
+        except LabError:
+            continue
+        for name in checker.questions:
+            for answer in ("12", "fin", "0x99", "nobody"):
+                assert checker.check(name, answer).feedback
+        asked += 1
+    assert 0 < asked < 60, "both happen"
