@@ -41,6 +41,9 @@ CPU_SECONDS: Final = 1.0
 
 Position = Literal["tap", "on-path", "outsider", "insider", "departed", "server", "thief"]
 
+WAYS: Final = ("arp_spoofing", "dns_spoofing", "gateway")
+"""The ways onto the path, each an attack of its own; on the LAN whoever attacks from the path goes one of them."""
+
 Moment = Literal["talking", "departed", "bob-restarted", "alice-left", "over"]
 """When an attack can ask to be woken: all three are there and have talked; Carol's account was removed (position
 `departed` only; Alice then says and whispers something new); Bob has stopped his client and started it again (where the
@@ -63,6 +66,8 @@ class Goal:
     cases: where a goal is tried in several ways, each a cell of its own: the way, and the levers under which it works.
     by_processor_time: the verdict depends on what the attack's work took of a processor, so nothing may run beside it.
     restarts: Bob stops his client and starts it again, after the three have talked.
+    lan_only: why the goal does not apply on the loopback network, where it does not. Such a goal is a matter of the
+        network, the same at every stage, so no audit of a stage has a finding about it.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Goal:
     by_processor_time: bool = False
     restarts: bool = False
     what_ifs: Mapping[int, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    lan_only: str = ""
 
     def expected_at(self, stage: int) -> str:
         """`broken`, `held` or `not-applicable` at this stage with its default levers. Raises LabError."""
@@ -200,6 +206,20 @@ class Foothold(Protocol):
     def loot(self) -> Loot:
         """What can be stolen at this moment, for the position that steals."""
 
+    @property
+    def via(self) -> str:
+        """The way onto the path that was asked for (one of WAYS), or nothing: the attack's own."""
+
+    @property
+    def slow(self) -> bool:
+        """Does somebody want to follow every step? Then each is explained, and waits until it has been read."""
+
+    def missed(self, why: str) -> None:
+        """The position could not be taken, as far as the attacker can know, and why. The attack goes on without."""
+
+    async def explain(self, text: str) -> None:
+        """Where the run is slow: say this and give people time to read it."""
+
     def told(self, member: str) -> Address:
         """The UDP address of a member, as it was made public."""
 
@@ -224,6 +244,8 @@ class Attack:
     run: Run
     taps: bool = False
     """Does it hear the whole network, beside what its position does?"""
+    via: tuple[str, ...] = ()
+    """The ways onto the path that it can be told to take."""
 
     def goal(self, name: str) -> Goal:
         """The goal of this name. Raises LabError where there is none."""
@@ -236,11 +258,15 @@ class Attack:
 _catalogue: dict[str, Attack] = {}
 
 
-def attack(*, position: Position, goals: tuple[Goal, ...], taps: bool = False) -> Callable[[Run], Run]:
+def attack(
+    *, position: Position, goals: tuple[Goal, ...], taps: bool = False, via: tuple[str, ...] | None = None
+) -> Callable[[Run], Run]:
     """Put an attack into the catalogue, under its function's name and with its docstring as its story.
 
     taps: the attack also listens to the whole network, as the positions `tap` and `departed` do anyway.
+    via: the ways onto the path that it can be told to take: all, where its position is `on-path` and none are named.
     """
+    ways = via if via is not None else WAYS if position == "on-path" else ()
 
     def register(run: Run) -> Run:
         name = str(getattr(run, "__name__", ""))
@@ -250,7 +276,8 @@ def attack(*, position: Position, goals: tuple[Goal, ...], taps: bool = False) -
             raise ValueError(f"two attacks are called {name}")
         if not run.__doc__:
             raise ValueError(f"the attack {name} tells no story")
-        _catalogue[name] = Attack(name, position, goals, run.__doc__, run, taps or position in ("tap", "departed"))
+        hears = taps or position in ("tap", "departed")
+        _catalogue[name] = Attack(name, position, goals, run.__doc__, run, hears, ways)
         return run
 
     return register
@@ -263,8 +290,8 @@ def names() -> list[str]:
 
 
 _PLUMBING = {
-    *("on_path", "exchange", "boxes", "words", "taken", "tap", "hashes", "guesses", "terminate", "static_rsa"),
-    *("bpf", "dissect", "listener", "packets", "pcap"),
+    *("on_path", "position", "arp", "intercept", "tap", "listener", "packets", "pcap", "bpf", "dissect"),
+    *("exchange", "boxes", "words", "taken", "hashes", "guesses", "terminate", "static_rsa"),
 }
 
 
@@ -282,6 +309,7 @@ def catalogue() -> list[Attack]:
     order = (
         *("sniffer", "repeated_text", "message_length", "who_talks"),
         *("impersonation", "stolen_password", "member_forges", "spoofed_whisper", "member_reads_whisper", "departed"),
+        *WAYS,
         *("mitm", "tamper", "replay", "forced_reconnection", "merged_messages", "escape_forgery"),
         *("enumerate_users", "crack_passwords", "passphrase_guessing", "stolen_member_key"),
     )

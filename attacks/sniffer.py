@@ -1,20 +1,24 @@
 """Listening: Eve sits on the same network and reads along.
 
 python -m attacks.sniffer --stage 1                  live, in the lab
+python -m attacks.sniffer --stage 1 --lan switch --via arp_spoofing
 python -m attacks.sniffer --stage 1 --read FILE      in a capture, pcap or pcapng
     … --where type=say --where from=alice            only what Alice says
     … --follow alice,server                          one conversation; `--follow 3` is that marked #3
     … --bpf 'tcp port 5001' --as jsonl               tcpdump's filters; JSON lines; `--as hex` shows the bytes
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attacks import Claim, Foothold, Goal, attack
 from attacks.pcap import Frame, frames
+from attacks.position import position
 from attacks.tap import tapped
 from common.errors import LabError
+from common.lan import LanHost
 
 if TYPE_CHECKING:
     from attacks.listener import Heard, Listener
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
                     "cipher=off": "B",
                 }
             },
+            remedy="lan=switch",
         ),
         Goal(
             "passwords",
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
             expected="-BBHH",
             absent="nobody has a password here",
             ablation={4: "transport=tcp", 5: "transport=tcp"},
+            remedy="lan=switch",
         ),
         Goal(
             "whispers",
@@ -52,15 +58,20 @@ if TYPE_CHECKING:
             wins="read-whisper",
             expected="BBHHH",
             ablation={3: "cipher=off", 4: "cipher=off", 5: "sealing=off"},
+            remedy="lan=switch",
         ),
     ),
+    via=("arp_spoofing",),
 )
 async def sniffer(foothold: Foothold, goal: Goal) -> Claim:
     """Eve does nothing at all. She has joined the same open Wi-Fi, where every frame reaches every card, and lets her
     network card pass her what is meant for others. She puts the TCP streams together and reads the lines.
     """
     claim = Claim(did="listened")
-    with tapped(foothold, lambda heard: claim.read.extend(heard.words)):
+    async with contextlib.AsyncExitStack() as stack:
+        if foothold.via and isinstance(foothold.host, LanHost):  # on a switch she hears nothing before that
+            await stack.enter_async_context(position(foothold, foothold.host, foothold.via))
+        stack.enter_context(tapped(foothold, lambda heard: claim.read.extend(heard.words)))
         await foothold.until("over")
     return claim
 

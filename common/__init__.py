@@ -10,6 +10,8 @@ A map, from the bottom up:
     session     what a session answers: effects, and nothing else
     room        who is there
     hosts       a host makes sockets; `loopback` and `lan` are the two networks
+    lan_enter   runs a program on a host of a LAN that another program keeps
+    lan_levers  what the LAN can do against those who want to be on the path
     dns         the lab's own names (server.lab.test)
     runtime     moves bytes between sockets and sessions, in one event loop
     threads     the same in the way of every first tutorial (a what-if)

@@ -201,6 +201,7 @@ async def _serve(package: str | None, options: argparse.Namespace, warning: str)
     print(f"Listening on {host.address} port {listener.getsockname()[1]}; Ctrl-C ends.", flush=True)
     if sys.stdin is not None and sys.stdin.isatty():
         print(console.HELP, flush=True)
+    say_ready()
     if levers["runtime"] == "threads":
         if tls:
             listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
@@ -218,6 +219,14 @@ async def _serve(package: str | None, options: argparse.Namespace, warning: str)
         await asyncio.get_running_loop().create_future()
     finally:
         await runtime.stop()
+
+
+def say_ready() -> None:
+    """Tell whoever started us, and waits for it, that clients can come: sd_notify(3), as systemd and `make lan` do."""
+    if path := os.environ.get("NOTIFY_SOCKET", ""):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+            sock.setblocking(False)  # whoever has heard it once may read no more
+            sock.sendto(b"READY=1", "\0" + path[1:] if path.startswith("@") else path)
 
 
 def _in_turn(loop: asyncio.AbstractEventLoop, runtime: ServerRuntime, server: console.Operated, line: str) -> None:

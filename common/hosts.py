@@ -23,6 +23,8 @@ class Host(ABC):
     def __init__(self, name: str, address: str) -> None:
         self.name = name
         self.address = address
+        self.pinned: dict[str, str] = {}
+        """Names whose address this host knows and asks nobody for, as in a file of hosts."""
 
     @abstractmethod
     async def listen(self, port: int) -> socket.socket:

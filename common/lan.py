@@ -64,15 +64,37 @@ class LanHost(Host):
         return _packet_socket(self._orders, "eth0")
 
     async def resolve(self, name: str) -> str:
-        return await dns.resolve(self, f"{PREFIX}.{PLAN['dns']}", dns.PORT, name)
+        return self.pinned.get(name) or await dns.resolve(self, f"{PREFIX}.{PLAN['dns']}", dns.PORT, name)
 
     def run(self, *command: str) -> str:
         """Run a command on this host, wait for it, return what it printed. Raises LabError where it fails."""
         return _run(self._orders, *command)
 
     def forget_neighbours(self) -> None:
-        """Empty this host's ARP table."""
+        """Empty this host's ARP table; what was written down by hand goes too."""
         _order(self._orders, do="forget", addresses=[f"{PREFIX}.{byte}" for byte in PLAN.values()])
+
+    def furnish(self, files: dict[str, tuple[int, str]], etc: dict[str, str]) -> None:
+        """Give this host files of its own, for programs that are to run on it: `files` by their path under /run, with
+        their mode, and `etc`, which stand in for the machine's /etc. Raises LabError where the machine forbids it."""
+        try:
+            _order(self._orders, do="furnish", files=files, etc=etc)
+        except OSError as error:
+            raise LabError(f"{self.name} cannot be given files of its own here ({error}).") from None
+
+    def put(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file as this host sees it."""
+        _order(self._orders, do="put", path=path, text=text, mode=mode)
+
+    def unix_socket(self, path: str) -> socket.socket:
+        """A datagram socket that programs on this host find at a path."""
+        sock = _ask(self._orders, do="socket", family=socket.AF_UNIX, type=socket.SOCK_DGRAM, path=path)
+        sock.setblocking(False)
+        return sock
+
+    def namespaces(self) -> list[int]:
+        """Descriptors with which `common.lan_enter` enters this host; whoever takes them closes them."""
+        return _order(self._orders, do="namespaces")[1]
 
     def sysctl(self, name: str, value: str) -> None:
         """Set a kernel setting of this host's network, such as `ipv4/ip_forward`."""
@@ -89,10 +111,17 @@ class Lan:
         self._orders = orders
         self.hosts = hosts
         self.kind: Kind = "switch"
+        self.zone: dict[str, str] = {}
+        """The names that its name server knows."""
+        self.arranged = ("", "", False)
+        """How `lab.surroundings` left it: the settings of arp and arp_inspection, and whether Mallory is the router."""
 
     @classmethod
-    def build(cls, names: list[str] | None = None) -> "Lan":
-        """Make the namespaces, the bridge and the cables. Raises LanUnavailable."""
+    def build(cls, names: list[str] | None = None, sweep: Path | None = None) -> "Lan":
+        """Make the namespaces, the bridge and the cables. Raises LanUnavailable.
+
+        sweep: a folder that is removed when the LAN has ended, by whatever death of this process.
+        """
         names = names or list(PLAN)
         ip = ip_command()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -106,7 +135,7 @@ class Lan:
             )
         try:
             ours.settimeout(10)
-            ours.send(json.dumps(names).encode())
+            ours.send(json.dumps({"hosts": names, "sweep": str(sweep or "")}).encode())
             message, descriptors, _, _ = socket.recv_fds(ours, 1 << 16, len(names))
             answer = json.loads(message or "{}")
             if "pids" not in answer:
@@ -139,6 +168,14 @@ class Lan:
         if kind != self.kind:
             self.kind = kind
             _run(self._orders, ip_command(), "link", "set", "br0", "type", "bridge", "ageing_time", _AGEING[kind])
+
+    def namespaces(self) -> list[int]:
+        """The same as a host's, of the switch: outside all hosts, where `br0` is."""
+        return _order(self._orders, do="namespaces")[1]
+
+    def run(self, *command: str) -> str:
+        """Run a command where the switch is, wait for it, return what it printed. Raises LabError where it fails."""
+        return _run(self._orders, *command)
 
     def mirror(self) -> socket.socket:
         """A packet socket that hears every frame that crosses the bridge, once."""
@@ -184,7 +221,7 @@ def _why_not(step: str, number: int) -> str:
 
 def _order(orders: socket.socket, **order: Any) -> tuple[dict[str, Any], list[int]]:
     orders.send(json.dumps(order).encode())
-    message, descriptors, _, _ = socket.recv_fds(orders, 1 << 16, 1)
+    message, descriptors, _, _ = socket.recv_fds(orders, 1 << 20, 5)
     if not message:
         raise LabError("The LAN is gone: its first process was ended; start again.")
     answer: dict[str, Any] = json.loads(message)

@@ -6,9 +6,12 @@ It makes an unprivileged user namespace and a pid namespace in it. Pid 1 there o
 process per host owns that host's network namespace. Each of them waits on a socket for orders from the bench:
 make a socket and hand it over (SCM_RIGHTS), run a command, write a sysctl. A socket belongs to the namespace it
 was made in, so the bench itself never has to enter one, and keeps its threads, its privileges and its files.
+For programs that are to run *on* a host, as `make lan` has them, a host can be furnished with files of its own, and
+hands over its namespaces (see `lan_enter.py`).
 
 Pid 1 ends when its order socket is closed, by whatever death of the bench, and the kernel then ends every
-process of the pid namespace and frees the rest. No name is left anywhere.
+process of the pid namespace and frees the rest. The process that began it all outlives pid 1 by a moment, in which it
+removes the folder that it was told to sweep: no name is left anywhere.
 
 Only the standard library, and as little of it as possible: starting this is most of the LAN's build time.
 """
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER = 0x00020000, 0x04000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x8, 0x1000, 0x4000, 0x40000
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 CAPABILITY_VERSION_3 = 0x20080522
 SIOCSIFFLAGS, SIOCGIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, SIOCETHTOOL = 0x8914, 0x8913, 0x8916, 0x891C, 0x8946
@@ -42,6 +46,8 @@ SIOCDARP = 0x8953
 IFF_UP, IFF_PROMISC = 0x1, 0x100
 OFFLOADS = {"rx checksum": 0x15, "tx checksum": 0x17, "scatter-gather": 0x19, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 ETH_P_ALL = 3
+NAMESPACES = ("user", "pid", "mnt", "uts", "net")
+"""What a process enters to be on a host, in this order: the first gives the right to the others."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -68,11 +74,13 @@ def become_owner() -> None:
     them and programs that drop privileges still work.
     """
     uid, gid = os.geteuid(), os.getegid()
+    map_all = helper_that_maps_all() if uid == 0 else lambda: False
     call("unshare", libc.unshare, CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS)
     try:
-        write("/proc/self/setgroups", "deny")
-        write("/proc/self/uid_map", f"{uid} {uid} 1")
-        write("/proc/self/gid_map", f"{gid} {gid} 1")
+        if not map_all():
+            write("/proc/self/setgroups", "deny")
+            write("/proc/self/uid_map", f"{uid} {uid} 1")
+            write("/proc/self/gid_map", f"{gid} {gid} 1")
     except OSError as error:
         raise Failed("uid_map", error.errno) from None
     with open("/proc/sys/kernel/cap_last_cap") as file:
@@ -83,6 +91,34 @@ def become_owner() -> None:
     call("capset", libc.capset, header, struct.pack("=6I", low, low, low, high, high, high))
     for capability in range(last + 1):
         call("ambient", libc.prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+
+
+def helper_that_maps_all() -> Callable[[], bool]:
+    """Root may map every id, from outside the new namespace; a tcpdump that root started can then become `tcpdump`.
+
+    Returns the function that has it done and says whether it was: not every root is allowed to.
+    """
+    ours, theirs = socket.socketpair()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        try:
+            if theirs.recv(1):
+                for kind in ("uid_map", "gid_map"):
+                    with open(f"/proc/self/{kind}") as file:
+                        ranges = [line.split() for line in file]
+                    write(f"/proc/{parent}/{kind}", "".join(f"{first} {first} {n}\n" for first, _, n in ranges))
+                os._exit(0)
+        finally:
+            os._exit(1)
+    theirs.close()
+
+    def map_all() -> bool:
+        ours.send(b".")
+        return os.waitpid(pid, 0)[1] == 0
+
+    return map_all
 
 
 def interface(command: int, name: str, payload: bytes) -> bytes:
@@ -136,24 +172,83 @@ def make_socket(order: Order) -> socket.socket:
         sock.setsockopt(level, name, value)
     if order["family"] == socket.AF_PACKET:
         sock.bind((order["interface"], ETH_P_ALL))
+    elif order["family"] == socket.AF_UNIX:
+        sock.bind(order["path"])
     return sock
+
+
+def mount(what: str, on: str, kind: str, flags: int, options: str = "") -> None:
+    call("mount", libc.mount, what.encode(), on.encode(), kind.encode(), flags, options.encode())
+
+
+def furnish(order: Order) -> None:
+    """Give this host files of its own: `files` under /run, which is empty and the host's, and `etc`, which stand in
+    for the machine's.
+
+    Under /run the machine keeps the sockets of its own name services (systemd-resolved, nscd), which would answer in
+    place of the lab's. A file of /etc that the machine does not have cannot be put there without changing the machine.
+    """
+    call("unshare", libc.unshare, CLONE_NEWNS)
+    real = {name: os.path.realpath(f"/etc/{name}") for name in order["etc"]}
+    mount("lab", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for kind, on in (("proc", "/proc"), ("sysfs", "/sys")):  # of this LAN's processes, and of this host's card
+        with contextlib.suppress(Failed):  # a container that hides parts of its own forbids another
+            mount("lab", on, kind, MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for path, (mode, text) in order["files"].items():
+        put(path, text, mode)
+    for name, text in order["etc"].items():
+        put(f"/run/lab/etc/{name}", text)
+        if real[name].startswith("/run/"):
+            put(real[name], text)
+        elif os.path.exists(real[name]):
+            mount(f"/run/lab/etc/{name}", real[name], "", MS_BIND)
+    with contextlib.suppress(OSError):  # `ping` without any privilege
+        write("/proc/sys/net/ipv4/ping_group_range", f"{os.getegid()} {os.getegid()}")
+
+
+def put(path: str, text: str, mode: int = 0o644) -> None:
+    """A file, with the folders that it is in."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    write(path, text)
+    os.chmod(path, mode)
+
+
+def namespaces(order: Order) -> list[int]:
+    """This host's namespaces, as descriptors: whoever has them can come in."""
+    return [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in NAMESPACES]
+
+
+def reap(*_: object) -> None:
+    """Bury what has died: pid 1 is the parent of every process that lost its own."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def next_order(orders: socket.socket) -> bytes:
+    """Wait for an order. Meanwhile whoever dies is buried; while one is carried out, that would take its result."""
+    signal.signal(signal.SIGCHLD, reap)
+    reap()
+    try:
+        return orders.recv(1 << 20)
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def obey(orders: socket.socket) -> None:
     """Carry out orders until the other end closes."""
     while True:
-        try:
-            message = orders.recv(1 << 16)
-        except InterruptedError:
-            continue
+        message = next_order(orders)
         if not message:
             return
         answer: dict[str, Any] = {}
-        sockets: list[socket.socket] = []
+        descriptors: list[int] = []
         try:
             order: Order = json.loads(message)
             if order["do"] == "socket":
-                sockets = [make_socket(order)]
+                descriptors = [make_socket(order).detach()]
+            elif order["do"] == "namespaces":
+                descriptors = namespaces(order)
             elif order["do"] == "run":
                 done = subprocess.run(
                     order["command"], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -161,6 +256,10 @@ def obey(orders: socket.socket) -> None:
                 answer = {"status": done.returncode, "output": done.stdout + done.stderr}
             elif order["do"] == "write":
                 write(order["path"], order["text"])
+            elif order["do"] == "put":
+                put(order["path"], order["text"], order["mode"])
+            elif order["do"] == "furnish":
+                furnish(order)
             elif order["do"] == "configure":
                 configure(order)
             elif order["do"] == "forget":
@@ -169,9 +268,12 @@ def obey(orders: socket.socket) -> None:
                 flags(order["interface"], IFF_PROMISC)
         except OSError as error:
             answer = {"errno": error.errno or 0, "error": str(error)}
-        socket.send_fds(orders, [json.dumps(answer).encode()], [sock.fileno() for sock in sockets])
-        for sock in sockets:
-            sock.close()
+        except Failed as failure:
+            step, number = failure.args
+            answer = {"errno": number, "error": f"{step}: {os.strerror(number)}"}
+        socket.send_fds(orders, [json.dumps(answer).encode()], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def hold(name: bytes, orders: socket.socket, ready: int) -> None:
@@ -186,7 +288,8 @@ def hold(name: bytes, orders: socket.socket, ready: int) -> None:
 
 def pid_one(orders: socket.socket, hosts: list[str]) -> None:
     """The bridge's owner: start a holder for each host, hand its order socket to the bench, take orders."""
-    libc.mount(None, b"/", None, 0x44000, None)  # MS_REC | MS_PRIVATE: nothing mounted here is seen outside
+    libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None)  # nothing mounted here is seen outside
+    call("sethostname", libc.sethostname, b"switch", 6)
     quiet()
     ready, holder_says = os.pipe()
     ends: list[socket.socket] = []
@@ -232,14 +335,18 @@ def reporting(orders: socket.socket, function: Callable[..., None], *arguments: 
 def main() -> None:
     orders = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    hosts = json.loads(orders.recv(1 << 16))
+    plan = json.loads(orders.recv(1 << 16))
     reporting(orders, become_owner)
     pid = os.fork()
     if pid == 0:
-        reporting(orders, pid_one, orders, hosts)
+        reporting(orders, pid_one, orders, plan["hosts"])
         os._exit(0)
     orders.close()
-    os.waitpid(pid, 0)
+    os.waitpid(pid, 0)  # returns when the kernel has ended every process of the namespace
+    if plan["sweep"]:
+        import shutil
+
+        shutil.rmtree(plan["sweep"], ignore_errors=True)
 
 
 if __name__ == "__main__":

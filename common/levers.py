@@ -28,6 +28,18 @@ COMMON: Final = (
 )
 """The levers that every stage has."""
 
+LAN: Final = (
+    Lever("lan", ("by-position", "hub", "switch"), "who hears a frame: all, or whom it is for; a listener gets a hub"),
+    Lever("arp", ("dynamic", "static"), "does a host believe what it is told of others' network cards?"),
+    Lever(
+        "arp_inspection",
+        ("off", "on"),
+        "does the switch drop ARP that names another sender than the one it comes from?",
+    ),
+    Lever("dns", ("plain", "pinned-answer"), "does a host ask for the server's address, or know it beforehand?"),
+)
+"""The levers of the network that the bench builds; a stage run by hand is on a network that it did not build."""
+
 
 class Levers(Mapping[str, str]):
     """Every lever's setting; those not named have their default."""

@@ -86,7 +86,8 @@ class LoopbackHost(Host):
         return theirs
 
     async def resolve(self, name: str) -> str:
-        return await dns.resolve(self, f"{PUBLIC}.{self.network.block}.{PLAN['dns']}", DNS_PORT, name)
+        at = f"{PUBLIC}.{self.network.block}.{PLAN['dns']}"
+        return self.pinned.get(name) or await dns.resolve(self, at, DNS_PORT, name)
 
 
 @dataclass
@@ -156,6 +157,8 @@ class Loopback:
     def __init__(self) -> None:
         self.block, self._lock = _free_block()
         self.hosts = {name: LoopbackHost(name, self) for name in PLAN}
+        self.zone: dict[str, str] = {}
+        """The names that its name server knows."""
         self.wire = Wire({host.address: host.mac for host in self.hosts.values()})
         self.intercept_tcp: InterceptTcp | None = None
         self.intercept_udp: InterceptUdp | None = None

@@ -11,20 +11,26 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from attacks import Attack, Goal
 from common.errors import LabError
-from common.lan import Lan, LanHost
+from common.lan import Lan
 from common.levers import Levers
 from lab.capture import Capture, Recording, TlsSecrets
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
 from lab.remarks import ScreenRow, remark
 from lab.scene import PATIENCE, Scene, Watch, memory
+from lab.surroundings import Path, arrange, check_way
 from stages import Stage
+
+CONTROL_PATIENCE: Final = 10.0
+"""Seconds for each step with nobody attacking: all must arrive, so only a machine that is overloaded waits."""
+PACE: Final = 10
+"""An attacked scene waits so many times as long as the slowest step took when nobody attacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class Cell:
     capture: str = ""
     did: str = ""
     expected: str = ""
+    via: str = ""
+    """The way onto the path that the attack was told to take."""
     ablation: WhatIf | None = None
     """A held goal, with its defence switched off."""
     alone: list[WhatIf] = field(default_factory=list)
@@ -71,7 +79,7 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """As it is written into verdicts.json; without the what-ifs that were not run."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        not_run = {name for name in ("ablation", "alone", "remedy", "what_ifs") if not built[name]}
+        not_run = {name for name in ("via", "ablation", "alone", "remedy", "what_ifs") if not built[name]}
         return {name: value for name, value in built.items() if name not in not_run}
 
 
@@ -111,7 +119,7 @@ class _Crashes:
             raise RuntimeError(self.failures[0][0]) from self.failures[0][1]
 
 
-def _silent(place: str, text: str) -> None:
+def silent(place: str, text: str) -> None:
     """Nobody watches."""
 
 
@@ -121,8 +129,11 @@ class Bench:
     def __init__(self, network: Network, why: str) -> None:
         self.network = network
         self.why = why
+        self.watch: Watch = silent
+        """Who watches the scene that is run now."""
         self.recordings: dict[str, Recording] = {}
         self._controlled: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
+        self._patience = PATIENCE
         self._capture = Capture(network.mirror())
         self._secrets = TlsSecrets(memory())
         self._rows: list[ScreenRow] = []
@@ -131,8 +142,15 @@ class Bench:
     @contextlib.asynccontextmanager
     async def open(cls, choice: str = "auto") -> AsyncIterator["Bench"]:
         """Build the network; take it down when the block ends. Raises LabError where it cannot be had."""
-        async with running(choice) as (network, why):
+        made: list[Bench] = []
+
+        def asked(line: str) -> None:
+            for bench in made:
+                bench.watch("dns", line)
+
+        async with running(choice, asked) as (network, why):
             bench = cls(network, why)
+            made.append(bench)
             try:
                 yield bench
             finally:
@@ -148,12 +166,13 @@ class Bench:
         self,
         stage: Stage,
         levers: Levers,
-        watch: Watch = _silent,
+        watch: Watch = silent,
         judge: Callable[[Scene], list[str]] = control_faults,
         made: Callable[..., Scene] = Scene,
     ) -> Scene:
         """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
-        scene = self._set(stage, levers, "switch", watch, made)
+        scene = self._set(stage, levers, watch, made=made)
+        scene.patience = CONTROL_PATIENCE
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
@@ -162,6 +181,7 @@ class Bench:
         self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
+        self._patience = max(PATIENCE, PACE * scene.slowest)
         return scene
 
     async def controlled(self, stage: Stage, levers: Levers) -> None:
@@ -173,21 +193,42 @@ class Bench:
             self._controlled.add(at)
 
     async def cell(
-        self, stage: Stage, levers: Levers, attack: Attack, goal: Goal, watch: Watch = _silent, case: str = ""
+        self,
+        stage: Stage,
+        levers: Levers,
+        attack: Attack,
+        goal: Goal,
+        watch: Watch = silent,
+        case: str = "",
+        via: str = "",
+        slow: bool = False,
     ) -> Cell:
-        """Run one attack against the scene, in one of the goal's ways where it has several, and judge it."""
+        """Run one attack against the scene, in one of the goal's ways where it has several, and judge it.
+
+        via: the way onto the path, one of those that the attack can be told to take. slow: for people who follow.
+        """
+        check_way(attack, via)
         cell = Cell(attack.name, goal.name, case, stage.number, levers.turned(), "not-applicable", False, goal.absent)
         cell.expected = goal.expected_at(stage.number)
+        cell.via = via
         if cell.levers:
-            cell.expected = goal.expected_under(stage.number, cell.levers, case)
+            cell.expected = "" if via else goal.expected_under(stage.number, cell.levers, case)
         if not goal.applies(stage.number, levers):
+            return cell
+        if not isinstance(self.network, Lan) and (goal.lan_only or via):
+            handed = (
+                "loopback has no ARP and no routes: whoever is to be on the path is handed the relay; leave out VIA="
+            )
+            cell.expected, cell.reason = "not-applicable", goal.lan_only or handed
             return cell
         if bool(case) != bool(goal.cases):
             raise LabError(f"{attack.name}/{goal.name} is tried in these ways: {', '.join(goal.cases) or 'only one'}.")
         started = time.perf_counter()
-        scene = self._set(stage, levers, "hub" if attack.taps else "switch", watch)
-        scene.case = case
-        with _Crashes():
+        scene = self._set(stage, levers, watch, attack, via)
+        scene.case, scene.via, scene.slow = case, via, slow
+        if goal.wins == "flowed-through" and isinstance(self.network, Lan):
+            scene.path = Path.watched(self.network, stage.port, attack)
+        with _Crashes(), scene.path or contextlib.nullcontext():
             claim = await scene.play(attack, goal)
         recording, secrets = self._recorded()
         self.recordings[cell.id] = recording
@@ -195,6 +236,8 @@ class Bench:
         cell.verdict = "broken" if finding.reached else "held"
         cell.told = bool(warned(scene))
         cell.reason, cell.evidence, cell.did = finding.reason, finding.evidence, claim.did
+        if scene.missed and not finding.reached:
+            cell.reason += f"; Mallory did not get on the path: {scene.missed[0]}"
         remark(recording, attack.position, scene.canaries, self._rows, finding.evidence)
         recording.secrets = secrets
         if scene.unheard and not finding.reached:  # a cut line is no defence: say that it was cut
@@ -212,7 +255,7 @@ class Bench:
             levers = Levers.parse(words, stage.levers)
             await self.controlled(stage, levers)
             if words not in ran:
-                ran[words] = await self.cell(stage, levers, attack, goal, case=cell.case)
+                ran[words] = await self.cell(stage, levers, attack, goal, case=cell.case, via=cell.via)
             return WhatIf(words, expected, ran[words].verdict, ran[words].reason)
 
         if cell.verdict == "held" and (words := goal.ablation_at(stage.number, cell.case)):
@@ -224,12 +267,18 @@ class Bench:
         others = goal.what_ifs_at(stage.number, cell.case)
         cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
 
-    def _set(self, stage: Stage, levers: Levers, kind: Any, watch: Watch, made: Callable[..., Scene] = Scene) -> Scene:
+    def _set(
+        self,
+        stage: Stage,
+        levers: Levers,
+        watch: Watch,
+        attack: Attack | None = None,
+        via: str = "",
+        made: Callable[..., Scene] = Scene,
+    ) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
-        self.network.become(kind)
-        for host in self.network.hosts.values():
-            if isinstance(host, LanHost):  # what it learned by ARP may be a lie, or about to be asked again
-                host.forget_neighbours()
+        arrange(self.network, levers, attack, via)
+        self.watch = watch
         self._capture.cut()
         self._secrets.take()
         self._rows = []
@@ -239,7 +288,7 @@ class Bench:
                 self._rows.append(ScreenRow(self._capture.next_number(), place, row))
             watch(place, row)
 
-        return made(stage, levers, self.network, noted, PATIENCE, log_secrets=self._secrets.log)
+        return made(stage, levers, self.network, noted, self._patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

@@ -22,6 +22,9 @@ from lab.report import Report, story
 from lab.verbs import Options
 from stages import Stage
 
+AIMED_AT_BOB = "spoofed_whisper"
+"""The one attack whose TARGET= is no server: one datagram, straight to Bob's client."""
+
 
 class Target:
     """The foothold of an attack on something run by hand: what the person knows and names."""
@@ -75,6 +78,23 @@ class Target:
         """By hand, addresses have no names."""
         return address
 
+    @property
+    def via(self) -> str:
+        """By hand the clients are pointed at the attacker."""
+        return ""
+
+    @property
+    def slow(self) -> bool:
+        """By hand the person is as slow as they like."""
+        return False
+
+    def missed(self, why: str) -> None:
+        """See `attacks.Foothold`."""
+        self._report.line(why)
+
+    async def explain(self, text: str) -> None:
+        """By hand nothing is explained."""
+
     def note(self, text: str) -> None:
         """See `attacks.Foothold`."""
         self._report.line(text)
@@ -84,8 +104,10 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     """Run an attack against HOST:PORT. Raises LabError where that is outside the lab and loopback."""
     address = server_address(target, stage.port)
     only_lab_or_loopback(address[0])
+    if name == AIMED_AT_BOB and ":" not in target:
+        raise LabError("A whisper goes to Bob's client: TARGET=127.0.0.1:PORT, with the UDP port that the roster says.")
     given = {"--json": options.json, "--write": options.write, "--levers": options.levers, "--count": options.count > 1}
-    given["--per-host"] = options.per_host
+    given |= {"--per-host": options.per_host, "--via": options.via, "--slow": options.slow}
     unheeded = ", ".join(name for name, is_given in given.items() if is_given)
     if unheeded:
         raise LabError(f"With TARGET= there is no bench, so {unheeded} cannot be heeded; leave it out.")
@@ -93,6 +115,10 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     chosen = attacks.find(name)
     goal = chosen.goal(options.goal) if options.goal else chosen.goals[0]
     report.paragraph(story(chosen))
+    if chosen.position == "on-path":
+        report.line(
+            "By hand there is no LAN and no ARP: whoever starts a client with Mallory's address gives her the path."
+        )
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
         claim = await chosen.run(Target(stage, address, Path(folder), options.duration, report), goal)
     report.line("It " + claim.did.rstrip(".") + ".")

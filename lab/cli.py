@@ -22,6 +22,7 @@ STAGE_VERBS = {
     "client": "Run this stage's client by hand.",
     "capture": "Record a conversation for the capture lab: client 1's card and the server's.",
     "questions": "The capture lab: questions about the last capture, checked against it.",
+    "lan": "The lab's hosts to sit down at: a shell on each, this stage's server and clients running.",
     "audit": "Show the stage's audit.",
     "test": "Run the stage's tests.",
 }
@@ -130,6 +131,7 @@ class StageVerbs(Listing):
             "client": _client,
             "capture": _capture,
             "questions": _questions,
+            "lan": _lan,
             "audit": _audit,
             "test": _test,
         }
@@ -194,7 +196,8 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
     )
     if stage is None:
         command.params.insert(0, click.Option(["--stage"], type=int, required=True, help="The stage to attack."))
-    command.params.append(click.Option(["--target"], default="", help="HOST:PORT of a stage run by hand, on loopback."))
+    aim = "Bob's client (UDP)" if name == "spoofed_whisper" else "a stage's server"
+    command.params.append(click.Option(["--target"], default="", help=f"HOST:PORT of {aim}, run by hand on loopback."))
     if name == "sniffer":
         command.params.append(click.Option(["--read"], default="", help="Read a pcap or pcapng file instead."))
         command.params.extend(click.Option([f"--{option}"], **given) for option, given in READING.items())
@@ -206,6 +209,11 @@ _PER_HOST = click.option("--per-host", is_flag=True, help="Write what each host'
 
 def _attack_options(function: F) -> F:
     for option in (
+        click.option("--slow", is_flag=True, help="Explain every step, and wait until it has been read."),
+        click.option("--lan", default="", metavar="hub|switch", help="Who hears a frame; the same as the lever lan."),
+        click.option(
+            "--via", default="", metavar="WAY", help=f"How to get on the path, on the LAN: {', '.join(attacks.WAYS)}."
+        ),
         click.option("--goal", default="", help="One goal of the attack; all otherwise."),
         click.option("--write", default="", metavar="FILE", help="Write the capture there too (pcapng)."),
         _PER_HOST,
@@ -338,6 +346,24 @@ def _questions(stage: stages.Stage) -> click.Command:
     return questions
 
 
+def _lan(stage: stages.Stage) -> click.Command:
+    """`lab stage-3 lan`, and `lab lan` for the first stage."""
+
+    @click.command("lan", help=STAGE_VERBS["lan"])
+    @click.option("--kind", type=click.Choice(["hub", "switch"]), default="hub", help="Does everybody hear all?")
+    @click.option("--no-tmux", is_flag=True, help="No windows: say how to open shells, and wait for Ctrl-C.")
+    @click.option("--levers", default="", metavar="A=B …")
+    @click.option("--network", default="lan", hidden=True)
+    def lan(kind: Any, no_tmux: bool, levers: str, network: str) -> None:
+        from lab.lan_shell import Wishes, open_lan
+
+        if network not in ("lan", "auto"):
+            raise Sentence("Shells on hosts need the LAN; leave out NETWORK=.")
+        _bench(lambda: open_lan(stage, Wishes(levers, kind, not no_tmux)))
+
+    return lan
+
+
 def _audit(stage: stages.Stage) -> click.Command:
     @click.command("audit", help=STAGE_VERBS["audit"])
     @click.option("--levers", hidden=True)
@@ -448,6 +474,57 @@ def doctor(json: bool) -> None:
     from lab.doctor import examine
 
     raise SystemExit(examine(as_json=json))
+
+
+lab.add_command(_lan(stages.find(1)))
+
+of_lan = click.option("--lab", default="", envvar="LAB_RUNNING", metavar="ID", help="Which LAN, where several run.")
+
+
+@lab.command(
+    "exec",
+    help="Run a command on a host of a running LAN: lab exec alice -- ping bob. Without a command, a shell.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@of_lan
+@click.argument("host")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def exec_(lab: str, host: str, command: tuple[str, ...]) -> None:
+    from lab.lan_verbs import execute
+
+    execute(lab, host, list(command[1:] if command[:1] == ("--",) else command))
+
+
+@lab.command(help="Show or record what a host's card hears: lab capture alice --write FILE, or -- TCPDUMP'S ARGUMENTS.")
+@of_lan
+@click.option("--write", default="", metavar="FILE", help="Record into this file (pcapng).")
+@click.option("--count", default=0, type=click.IntRange(0), help="End after so many frames.")
+@click.option("--duration", default=0.0, type=click.FloatRange(0), metavar="SECONDS", help="End after so many seconds.")
+@click.argument("host", default="")
+@click.argument("tool", nargs=-1, type=click.UNPROCESSED)
+def capture(lab: str, write: str, count: int, duration: float, host: str, tool: tuple[str, ...]) -> None:
+    from lab.lan_verbs import capture
+
+    if tool and (write or count or duration):
+        raise Sentence("What stands after -- is for tcpdump, which has options of its own: leave the others out.")
+    capture(lab, host, write, count, duration, list(tool))
+
+
+@lab.command(help="Show who asks a running LAN for which name, and who answers.")
+@of_lan
+def dns(lab: str) -> None:
+    from lab.lan_verbs import dns
+
+    dns(lab)
+
+
+@lab.command(help="Make a running LAN a hub (everybody hears all) or a switch.")
+@of_lan
+@click.argument("kind", type=click.Choice(["hub", "switch"]))
+def become(lab: str, kind: Any) -> None:
+    from lab.lan_verbs import become
+
+    become(lab, kind)
 
 
 @lab.command("completion", help="Print what a shell needs to complete: bash, zsh or fish.")

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import socket
@@ -17,6 +18,8 @@ from common.loopback import PRIVATE, PUBLIC
 OPTIONAL: Final = {
     "wireshark": "opens the captures of a run",
     "tshark": "reads captures in the terminal",
+    "tmux": "opens a window for each host in `make lan`",
+    "tcpdump": "listens on a host of `make lan`",
     "nc": "lets you speak the protocol by hand",
 }
 
@@ -88,5 +91,5 @@ def check_loopback() -> Check:
 
 def check_optional(command: str) -> Check:
     """A program that is nice to have."""
-    path = shutil.which(command)
+    path = shutil.which(command, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     return Check(command, True if path else None, f"{OPTIONAL[command]}" + ("" if path else " (not installed)"))

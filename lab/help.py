@@ -10,9 +10,12 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 audit                the written audit
   make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;
-                                    at 3 and 4 with LEVERS="key_exchange=passphrase" PASSPHRASE_FILE=)
+                                    from stage 4 on CA=; at 3 and 4 with LEVERS="key_exchange=passphrase"
+                                    PASSPHRASE_FILE=)
   make stage-1 test                 the stage's tests
 
+  make lan                          the lab's hosts to sit down at: a shell on each, stage 1 running (tmux)
+  make stage-3 lan                  the same with another stage; .venv/bin/lab exec alice -- COMMAND runs one command
   make matrix                       every attack against every stage; ABLATIONS=1 runs each again, levers turned
   make diff FROM=2 TO=3             what a stage changes: the lesson, in colour
   make wireshark                    the last run's capture in Wireshark, with the lab's dissector (FILE=)
@@ -22,5 +25,10 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make audits                       run the audits' evidence again
   make clean                        remove .venv, runs/ and caches
 
+  make stage-3 mitm VIA=arp_spoofing    how Mallory gets on the path (also dns_spoofing, gateway)
+  make stage-1 arp_spoofing SLOW=1      every step explained, at reading pace (also the other two)
+  make stage-1 sniffer LAN=switch       who hears a frame: hub, or switch
+
+Levers of the LAN: arp=static, arp_inspection=on (the switch drops forged ARP), dns=pinned-answer, lan=hub|switch.
 NETWORK=lan|loopback chooses the network, LEVERS="framing=none" asks what if, ARGS="-v --json" adds options.
 The same verbs are one command: .venv/bin/lab --help; .venv/bin/lab flow FILE draws a capture."""

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from attacks import Attack, Goal
 from common.levers import Levers
-from lab.bench import Bench, Cell
+from lab.bench import Bench, Cell, silent
+from lab.scene import Watch
 from stages import Stage
 
 T = TypeVar("T")
@@ -74,28 +75,55 @@ async def run(
     *,
     levers: str = "",
     ablations: bool = False,
-    judged: Callable[[Cell], None] = lambda cell: None,
+    via: str = "",
+    slow: bool = False,
+    watch: Callable[[Item], Watch] = lambda item: silent,
+    judged: Callable[[Item, Cell], None] = lambda item, cell: None,
 ) -> list[Cell]:
     """The cells of these items, in their order; with `ablations` each is run again under turned levers.
 
-    judged: called with each cell when it is there. Every bench makes a control run before its first cell of a stage.
+    via, slow: see `Bench.cell`. watch: who follows an item's scene. judged: called with each cell when it is there, in
+    whatever order; on one bench in that of the items. Every bench makes a control run before its first cell of a stage.
     Raises LabError, and whatever an attack crashes with: the first failure ends the run.
     """
 
     async def judge(bench: Bench, item: Item) -> Cell:
         turned = Levers.parse(levers, item.stage.levers)
         await bench.controlled(item.stage, turned)
-        cell = await bench.cell(item.stage, turned, item.attack, item.goal, case=item.case)
+        cell = await bench.cell(item.stage, turned, item.attack, item.goal, watch(item), item.case, via, slow)
         if ablations:
             await bench.what_ifs(cell, item.stage, item.attack, item.goal)
-        judged(cell)
+        judged(item, cell)
         return cell
 
+    if len(side_by_side) == 1:
+        return await shared(side_by_side, items, judge)
     alone = [item for item in items if item.goal.by_processor_time]
     together = [item for item in items if not item.goal.by_processor_time]
     cells = dict(zip(together, await shared(side_by_side, together, judge), strict=True))
     cells |= zip(alone, await shared(side_by_side[:1], alone, judge), strict=True)
     return [cells[item] for item in items]
+
+
+class InOrder:
+    """Cells are judged side by side and told one after the other: each when all before it have been told."""
+
+    def __init__(self, items: Sequence[Item], tell: Callable[[Item, Cell, list[tuple[str, str]]], None]) -> None:
+        self._tell = tell
+        self._waiting = deque(items)
+        self._seen: dict[Item, list[tuple[str, str]]] = {item: [] for item in items}
+        self._judged: dict[Item, Cell] = {}
+
+    def watch(self, item: Item) -> Watch:
+        """Keep what is seen of this item's scene until it is told."""
+        return lambda place, text: self._seen[item].append((place, text))
+
+    def judged(self, item: Item, cell: Cell) -> None:
+        """Tell this cell, and those that have waited for it."""
+        self._judged[item] = cell
+        while self._waiting and self._waiting[0] in self._judged:
+            first = self._waiting.popleft()
+            self._tell(first, self._judged[first], self._seen[first])
 
 
 def unproven(cell: Cell) -> Iterator[str]:

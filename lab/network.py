@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal
 
 from common import loopback
@@ -36,11 +36,14 @@ def build(choice: str) -> tuple[Network, str]:
 
 
 @contextlib.asynccontextmanager
-async def running(choice: str) -> AsyncIterator[tuple[Network, str]]:
-    """The network with its name server, until the block ends."""
+async def running(choice: str, asked: Callable[[str], None] = lambda line: None) -> AsyncIterator[tuple[Network, str]]:
+    """The network with its name server, until the block ends.
+
+    asked: is given a line for every query that the name server gets, as it comes.
+    """
     network, why = build(choice)
-    zone = {f"{name}.{DOMAIN}": host.address for name, host in network.hosts.items()}
-    names = NameServer(zone)
+    network.zone = {f"{name}.{DOMAIN}": host.address for name, host in network.hosts.items()}
+    names = NameServer(network.zone, asked)
     try:
         await names.start(network.hosts["dns"], PORT if isinstance(network, Lan) else loopback.DNS_PORT)
         yield network, why

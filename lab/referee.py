@@ -194,6 +194,28 @@ def _isolated(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     return Finding(True, "Bob has none of Alice's later words, and nobody was told", _typed(withheld, recording))
 
 
+def _flowed_through(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Alice's words for the server, and the server's for her, came to Mallory's card, and went on: all of the former,
+    and what everybody said arrived."""
+    path = scene.path
+    if path is None:
+        return Finding(False, "nobody listened at Mallory's card, which only the LAN has")
+    there, back = path.through(path.came)
+    if not (there and back):
+        return Finding(False, path.why_not(recording))
+    seen_there, seen_back = path.through(recording)
+    seen = [
+        Evidence("mallory's card", f"{len(there)} frames with words from Alice for the server", seen_there),
+        Evidence("mallory's card", f"{len(back)} frames with words from the server, on their way back", seen_back),
+    ]
+    if scene.unheard:
+        lost = f"{len(scene.unheard)} of {len(scene.spoken)} things that were said"
+        return Finding(False, f"frames came to Mallory, but did not go on: {lost} never arrived", seen)
+    if past := path.past(recording):
+        return Finding(False, f"{len(there)} of Alice's frames came to Mallory, and {past} went past her", seen)
+    return Finding(True, "traffic between Alice and the server flowed through Mallory, and arrived", seen)
+
+
 def _typed(texts: list[str], recording: Recording) -> list[Evidence]:
     return [Evidence(f"{CLAIMED}'s screen", f"{CLAIMED}> {text}", recording.numbers_of(text)) for text in texts]
 
@@ -234,6 +256,7 @@ RULES: Final[dict[str, Rule]] = {
     "forged-room": _forged("room"),
     "forged-whisper": _forged("whisper"),
     "taken-for-server": _either(_read("password"), _altered("room")),
+    "flowed-through": _flowed_through,
     "missed-room": _missed,
     "dropped-room": _dropped,
     "isolated-room": _isolated,

@@ -97,7 +97,8 @@ class Report:
         """One cell: the verdict, why, and what was seen."""
         warning = ", and a victim was warned" if cell.told else ""
         word = {"not-applicable": "N/A"}.get(cell.verdict, cell.verdict.upper())
-        self.line(f"{word:<8} {cell.id}: {cell.reason}{warning}", _STYLES[cell.verdict])
+        via = f" via {cell.via}" if cell.via else ""
+        self.line(f"{word:<8} {cell.id}{via}: {cell.reason}{warning}", _STYLES[cell.verdict])
         for evidence in cell.evidence[:2]:
             frames = f"  (frame {', '.join(map(str, evidence.frames[:3]))})" if evidence.frames else ""
             self.line(f"         {evidence.where}: {evidence.seen}{frames}")

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, text.encode() if text.endswith("\n") else f"{text}\n".encode(), mode=0o644)
 
 
-def verdicts(bench: Bench, cells: Iterable[Cell], folder: Path | None) -> dict[str, Any]:
-    """What `--json` prints and `verdicts.json` holds."""
+def verdicts(network: str, cells: Iterable[Cell], folder: Path | None) -> dict[str, Any]:
+    """What `--json` prints and `verdicts.json` holds; `network` is its kind."""
     return {
-        "network": bench.kind,
+        "network": network,
         "run": str(folder) if folder else "",
         "cells": [cell.to_json() for cell in cells],
     }
@@ -35,13 +35,16 @@ def new_folder(slug: str) -> Path:
     return folder
 
 
-def save(bench: Bench, slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False) -> Path:
+def save(
+    side_by_side: Sequence[Bench], slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False
+) -> Path:
     """Write the folder of one run under `runs/` of the current directory, and return it."""
+    recordings = {name: recording for bench in side_by_side for name, recording in bench.recordings.items()}
     folder = new_folder(slug)
-    for name, recording in bench.recordings.items():
+    for name, recording in recordings.items():
         recording.write_all(folder / f"{name.replace('/', '-')}.pcapng", per_host=per_host)
     for cell in cells:
-        cell.capture = f"{cell.id.replace('/', '-')}.pcapng" if cell.id in bench.recordings else ""
+        cell.capture = f"{cell.id.replace('/', '-')}.pcapng" if cell.id in recordings else ""
     write_text(folder / "transcript.txt", "\n".join(transcript))
-    write_text(folder / "verdicts.json", json.dumps(verdicts(bench, cells, folder), indent=2))
+    write_text(folder / "verdicts.json", json.dumps(verdicts(side_by_side[0].kind, cells, folder), indent=2))
     return folder

@@ -33,17 +33,22 @@ from lab.loot import RecordedServer, keys_in
 from lab.network import Network
 from lab.observed import ObservedServer
 from lab.screens import Screen
+from lab.surroundings import Path as PathOfTraffic
 from stages import Stage
 
 PATIENCE: Final = 1.0
 """Seconds that a step waits for the others' screens before the scene goes on without."""
 
-WITHHELD_PATIENCE: Final = 0.2
-"""The same where the server is the attacker: what it does not pass on at once, it keeps. And where something has not
-arrived already: whoever keeps it back will do so again."""
+WITHHELD: Final = 0.2
+"""How much of its patience a scene has where the server is the attacker: what it does not pass on at once, it keeps.
+And where something has not arrived already: whoever keeps it back will do so again."""
 
 ATTACK_SECONDS: Final = 20.0
 """The longest that an attack may keep the scene standing."""
+
+SECONDS_A_LETTER: Final = 0.04
+"""How long whoever follows slowly is given to read, for every letter."""
+SLOW_ATTACK_SECONDS: Final = 600.0
 
 MEMBERS: Final = ("alice", "bob", "carol")
 
@@ -114,8 +119,17 @@ class Scene:
     """The clients that the attack started."""
     unheard: list[Spoken] = field(default_factory=list)
     """What was said and did not come up where it should within the patience."""
+    slowest: float = 0.0
+    """The longest, in seconds, that anything that was said took to come up."""
     log_secrets: Callable[[ssl.SSLContext], None] | None = None
     """Gets what members speak TLS with. What comes of it only the bench can take."""
+    via: str = ""
+    """The way onto the path that the attack was told to take."""
+    slow: bool = False
+    missed: list[str] = field(default_factory=list)
+    """Why the attack, as far as it knows, did not get on the path."""
+    path: PathOfTraffic | None = None
+    """What way Alice's traffic takes, where the goal is about that."""
 
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """Run the conversation, with an attack where one is given, and return what it claims."""
@@ -175,6 +189,8 @@ class Scene:
 
         if foothold and task:
             await foothold.settled(task)
+        if self.path:
+            self.path.ready()
         for name in cast:
             await self._join(name, server)
         if self.levers.get("pinning") == "verified":
@@ -184,6 +200,8 @@ class Scene:
         await self.whisper("alice", "bob", f"Between us: the safe opens with {self.canaries['whisper']}.")
         if "carol" in cast:
             await self.say("carol", "Good morning from Carol.")
+        if self.path:
+            self.path.look()
         await moment("talking")
         if foothold and foothold.goal.restarts:
             await self.whisper("alice", "bob", "One thing more, between us.")  # behind whatever was sent to him before
@@ -240,6 +258,8 @@ class Scene:
 
     async def _restart(self, name: str, server: Address) -> None:
         """Somebody stops their client and starts it again: the same folder, the same terminal."""
+        if name not in self.members:  # their client refused to connect
+            return
         member = self.members[name]
         others = [other for other in self.members.values() if other is not member]
         before = {other.name: _times_shown(other.screen.shown, f"{name} joined") for other in others}
@@ -271,7 +291,8 @@ class Scene:
     async def _heard(self, spoken: Spoken, listeners: list[Member]) -> None:
         """Wait until each listener's screen shows one more line of this kind from this person."""
         self.spoken.append(spoken)
-        patience = WITHHELD_PATIENCE if self.taken or self.unheard else self.patience
+        patience = self.patience * WITHHELD if self.taken or self.unheard else self.patience
+        began = time.perf_counter()
 
         def lines(shown: list[Show]) -> int:
             return sum(1 for s in shown if (s.sender, s.kind) == (spoken.who, spoken.kind))
@@ -283,6 +304,8 @@ class Scene:
         waits = [(member.screen, one_more(member.screen)) for member in listeners]
         if not all(await asyncio.gather(*(screen.until(arrived, patience) for screen, arrived in waits))):
             self.unheard.append(spoken)
+        else:
+            self.slowest = max(self.slowest, time.perf_counter() - began)
 
     async def visit(self, name: str) -> None:
         """Somebody makes an account, and goes again."""
@@ -485,13 +508,35 @@ class SceneFoothold:
         self.notes.append(text)
         self._scene.watch("wire", text)
 
+    @property
+    def via(self) -> str:
+        """See `attacks.Foothold`."""
+        return self._scene.via
+
+    @property
+    def slow(self) -> bool:
+        """See `attacks.Foothold`."""
+        return self._scene.slow
+
+    def missed(self, why: str) -> None:
+        """See `attacks.Foothold`."""
+        self._scene.missed.append(why)
+        self.note(f"Mallory is not on the path: {why}")
+
+    async def explain(self, text: str) -> None:
+        """See `attacks.Foothold`."""
+        if self.slow:
+            self.note(text)
+            await asyncio.sleep(len(text) * SECONDS_A_LETTER)
+
     async def settled(self, task: "asyncio.Task[Claim]") -> None:
         """Wait until the attack waits for a moment, or has ended."""
         idle = asyncio.create_task(self._idle.wait())
-        done, _ = await asyncio.wait([idle, task], timeout=ATTACK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        seconds = SLOW_ATTACK_SECONDS if self.slow else ATTACK_SECONDS
+        done, _ = await asyncio.wait([idle, task], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         idle.cancel()
         if not done:
-            raise LabError(f"The attack did not come to an end within {ATTACK_SECONDS:g} s.")
+            raise LabError(f"The attack did not come to an end within {seconds:g} s.")
         if task in done:
             task.result()  # an attack that crashed is no verdict: let it be seen
 

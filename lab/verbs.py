@@ -14,8 +14,10 @@ from common.levers import Levers
 from lab import capture_lab, runs
 from lab.bench import Bench, Cell
 from lab.facts import CLIENT_FILE, SERVER_FILE
-from lab.matrix import benches, everything, run, unproven
+from lab.matrix import WIDTH, InOrder, Item, benches, everything, run, unproven
 from lab.report import Report, story
+from lab.scene import Watch
+from lab.surroundings import check_way
 from stages import Stage
 
 BROKEN, UNEXPECTED, NOT_RUN, HELD = 0, 1, 2, 3
@@ -36,6 +38,14 @@ class Options:
     expect: bool = False
     ablations: bool = False
     per_host: bool = False
+    via: str = ""
+    slow: bool = False
+    lan: str = ""
+
+    @property
+    def turned(self) -> str:
+        """The levers, `--lan` among them."""
+        return f"{self.levers} lan={self.lan}" if self.lan else self.levers
 
 
 def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
@@ -59,72 +69,107 @@ async def demo(stage: Stage, options: Options) -> int:
     """The narrated scene, then every attack, then where to go next."""
     report = Report(verbose=False, quiet=options.json)
     levers = Levers.parse(options.levers, stage.levers)
-    async with Bench.open(options.network) as bench:
+    items = everything([stage], selected([], options.goal))
+    width = min(WIDTH, len(items))
+    async with benches(options.network, width) as side_by_side:
         report.line(f"Stage {stage.number}: {stage.title}", "bold")
-        _say_network(report, bench)
+        _say_network(report, side_by_side[0])
         report.heading("The control run: nobody attacks")
-        control = await bench.control(stage, levers, report.note)
+        control = await side_by_side[0].control(stage, levers, report.note)
         report.line(f"Alice, Bob and Carol said {len(control.spoken)} things; all arrived, and nobody was alarmed.")
         report.line("Each verdict below comes from a scene of its own, with fresh secrets.")
-        pairs = selected([], options.goal)
-        cells: list[Cell] = []
-        for attack in dict.fromkeys(attack for attack, _, _ in pairs):
-            report.heading(f"{attack.name} ({attack.position})")
-            report.paragraph(story(attack))
-            report.line()
-            for goal, case in ((g, case) for a, g, case in pairs if a is attack):
-                watch = report.note
-                if not cells:  # the first scene is shown as it happens
-                    report.headings_of_columns()
-                    watch = report.side_by_side
-                cells.append(await bench.cell(stage, levers, attack, goal, watch, case))
-                if watch == report.side_by_side:
-                    report.line()
-                report.verdict(cells[-1], goal)
-        slug = f"stage{stage.number}-demo"
-        folder = runs.save(bench, slug, cells, report.transcript, per_host=options.per_host)
+        _tell_story(report, items[0].attack)
+        report.headings_of_columns()
+
+        def tell(item: Item, cell: Cell, seen: list[tuple[str, str]]) -> None:
+            before = items[items.index(item) - 1] if item != items[0] else item
+            if item.attack is not before.attack:
+                _tell_story(report, item.attack)
+            for place, text in seen:
+                report.note(place, text)
+            if item == items[0]:
+                report.line()
+            report.verdict(cell, item.goal)
+
+        told = InOrder(items, tell)
+
+        def watch(item: Item) -> Watch:
+            return report.side_by_side if item == items[0] else told.watch(item)  # the first is shown as it happens
+
+        cells = await run(side_by_side, items, levers=options.levers, watch=watch, judged=told.judged)
+        folder = runs.save(
+            side_by_side, f"stage{stage.number}-demo", cells, report.transcript, per_host=options.per_host
+        )
         report.heading("Verdicts")
         _summary(report, cells)
         _where_next(report, stage, folder)
         if options.json:
-            print(json.dumps(runs.verdicts(bench, cells, folder), indent=2))
+            print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, folder), indent=2))
     return _as_expected(cells, report)
+
+
+def _tell_story(report: Report, attack: Attack) -> None:
+    report.heading(f"{attack.name} ({attack.position})")
+    report.paragraph(story(attack))
+    report.line()
 
 
 async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     """Run attacks against one stage, `count` times each or until `duration` is over, and judge them."""
-    report = Report(verbose=options.verbose, quiet=options.json)
-    levers = Levers.parse(options.levers, stage.levers)
-    pairs = selected(names, options.goal)
+    report = Report(verbose=options.verbose or options.slow, quiet=options.json)
+    Levers.parse(options.turned, stage.levers)  # what is mistyped is said before anything is built
+    goals = selected(names, options.goal)
     if options.write:
-        _check_target(Path(options.write), pairs)
+        _check_target(Path(options.write), goals)
+    if options.via and not names:  # of all attacks, those that can go that way
+        goals = [goal for goal in goals if options.via in goal[0].via]
+    for chosen, _, _ in goals:
+        check_way(chosen, options.via)
+    items = everything([stage], goals)
     deadline = asyncio.get_running_loop().time() + (options.duration or float("inf"))
     cells: list[Cell] = []
-    async with Bench.open(options.network) as bench:
-        _say_network(report, bench)
-        await bench.control(stage, levers, report.note)
-        for turn in range(options.count):
-            for chosen, goal, case in pairs:
-                if cells and asyncio.get_running_loop().time() > deadline:
-                    break
-                if turn == 0 and (chosen, goal, case) == pairs[0] and len(names) == 1:
-                    report.paragraph(story(chosen))
-                cells.append(await bench.cell(stage, levers, chosen, goal, report.note, case))
-                report.verdict(cells[-1], goal)
+    width = 1 if report.verbose else min(WIDTH, len(items))  # whoever wants to see it sees it as it happens
+    async with benches(options.network, width) as side_by_side:
+        _say_network(report, side_by_side[0])
+        if len(names) == 1:
+            report.paragraph(story(items[0].attack))
+
+        def tell(item: Item, cell: Cell, seen: list[tuple[str, str]]) -> None:
+            for place, text in seen:
+                report.note(place, text)
+            report.verdict(cell, item.goal)
+
+        for _ in range(options.count):
+            if cells and asyncio.get_running_loop().time() > deadline:
+                break
+            told = InOrder(items, tell)
+
+            def watch(item: Item, told: InOrder = told) -> Watch:
+                return report.note if width == 1 else told.watch(item)
+
+            cells += await run(
+                side_by_side,
+                items,
+                levers=options.turned,
+                via=options.via,
+                slow=options.slow,
+                watch=watch,
+                judged=told.judged,
+            )
         slug = f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}"
-        folder = runs.save(bench, slug, cells, report.transcript, per_host=options.per_host)
+        folder = runs.save(side_by_side, slug, cells, report.transcript, per_host=options.per_host)
         if options.write:
-            _write(bench, cells, Path(options.write))
+            _write(side_by_side[0], cells, Path(options.write))
         report.line(f"Captures, transcript and verdicts: {folder}/")
         if options.json:
-            print(json.dumps(runs.verdicts(bench, cells, folder), indent=2))
+            print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, folder), indent=2))
     return _as_expected(cells, report) if options.expect else _status(cells)
 
 
 async def capture(stage: Stage, options: Options) -> int:
     """A conversation for a learner, heard by two network cards; what to do with it is asked by `lab.quiz`."""
     report = Report(quiet=options.json)
-    levers = Levers.parse(options.levers, stage.levers)
+    levers = Levers.parse(options.turned, stage.levers)
     async with Bench.open(options.network) as bench:
         _say_network(report, bench)
         await capture_lab.play(bench, stage, levers)
@@ -149,12 +194,11 @@ async def matrix(options: Options) -> int:
     stages_there = list(stages.catalogue().values())
     items = everything(stages_there, goals)
     async with benches(options.network) as side_by_side:
-        bench = side_by_side[0]
-        _say_network(report, bench)
+        _say_network(report, side_by_side[0])
         with Progress(console=report.console, transient=True, disable=not report.on_terminal) as progress:
             task = progress.add_task("running", total=len(items))
 
-            def judged(cell: Cell) -> None:
+            def judged(item: Item, cell: Cell) -> None:
                 progress.update(task, description=f"stage {cell.stage} {cell.id}", advance=1)
 
             cells = await run(side_by_side, items, levers=options.levers, ablations=options.ablations, judged=judged)
@@ -164,7 +208,7 @@ async def matrix(options: Options) -> int:
         for fault in faults:
             report.line(f"Not shown: {fault}.", "bold yellow")
         if options.json:
-            print(json.dumps(runs.verdicts(bench, cells, None), indent=2))
+            print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, None), indent=2))
     return _as_expected(cells, report) or (UNEXPECTED if faults else 0)
 
 

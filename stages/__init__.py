@@ -9,16 +9,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-import ssl
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from common.errors import LabError
-from common.levers import Lever, Levers
+from common.levers import LAN, Lever, Levers
 
 if TYPE_CHECKING:
+    import ssl
+
     from common.messages import Message
     from common.runtime import Client
     from common.session import ClientSession, Person, Server
@@ -51,9 +52,9 @@ class Stage:
 
     @property
     def levers(self) -> tuple[Lever, ...]:
-        """The levers that it has."""
-        known: tuple[Lever, ...] = self._module("compose").LEVERS
-        return known
+        """The levers that it has on the bench: its own, and those of the network."""
+        own: tuple[Lever, ...] = self._module("compose").LEVERS
+        return (*own, *LAN)
 
     @property
     def wants_password(self) -> bool:

@@ -15,7 +15,9 @@ from tests.programs import Program
 NO_SKIP = bool(os.environ.get("CI") or os.environ.get("LAB_NO_SKIP"))
 TOOLS = {
     "nc": "netcat-openbsd",
+    "ping": "iputils-ping",
     "setsid": "util-linux",
+    "tcpdump": "tcpdump",
     "tmux": "tmux",
     "tshark": "tshark",
     "unshare": "util-linux",

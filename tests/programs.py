@@ -97,6 +97,14 @@ class Terminal:
             except OSError:  # the program has ended, and with it the terminal
                 assert self.rows()[-len(rows) :] == list(rows)
 
+    def sees(self, *texts: str) -> None:
+        """Wait until each of these stands somewhere on the screen; a text given twice, on two rows."""
+        until = time.monotonic() + SECONDS
+        while any(sum(text in row for row in self.rows()) < texts.count(text) for text in texts):
+            ready, _, _ = select.select([self.master], [], [], max(0.0, until - time.monotonic()))
+            assert ready, f"expected {texts}; the screen has {self.rows()}"
+            self._stream.feed(os.read(self.master, 65536))
+
     def ends(self) -> int:
         """Wait for the program's end."""
         until = time.monotonic() + SECONDS

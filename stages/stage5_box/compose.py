@@ -65,6 +65,7 @@ def client(levers: Levers, person: Person) -> ClientSession:
     counters: type[Counters] = Counters
     sealer: Callable[[PrivateKey, bytes], Sealer] = PeerBox
     padding: Padding = NoPadding()
+    own = identity(folder / "identity")
     if levers["pinning"] != "first-use":
         from .what_if import pinning
 
@@ -82,9 +83,9 @@ def client(levers: Levers, person: Person) -> ClientSession:
         person.udp_port,
         person.password,
         register=person.register,
-        own=identity(folder / "identity"),
+        own=own,
         pins=pins(folder / "pins.json"),
-        counters=counters(folder),
+        counters=counters(folder, bytes(own.public_key)),
         sealer=sealer,
         padding=padding,
     )

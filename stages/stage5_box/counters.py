@@ -1,6 +1,6 @@
 """Counters: every message says which one it is, so that whoever receives it can tell an old one from a new one.
 
-A counter is (session, n), for each peer and kind. The session number is written to disk once per start, before
+A counter is (session, n), for each pair of keys and kind. The session number is written to disk once per start, before
 anything is sent, so that no message waits for the disk and no two messages to one peer ever have the same counter.
 
 A receiver writes down what it accepted before it shows it, so that nothing is shown twice, even after a restart.
@@ -25,12 +25,14 @@ WINDOW: Final = 64
 class Counters:
     """The counters of what one member sends, and the last ones that others sent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: bytes) -> None:
+        self.own = own
         self.session = next_session(folder / "session")
         self.file = folder / "seen.json"
         self.sent: dict[str, int] = {}
         self.seen: dict[str, tuple[Counter, int]] = self._load()
-        """For each peer's key and kind: the highest counter, and which of the 64 up to it have come (bit 0: it)."""
+        """For our own key, the peer's and a kind: the highest counter, and which of the 64 up to it have come (bit 0:
+        it). Under a new key of our own every peer begins again at 0, and no box made for the old one opens."""
 
     def next(self, peer: bytes, kind: Kind) -> Counter:
         """The counter of the next message of this kind to this peer."""
@@ -44,7 +46,7 @@ class Counters:
 
         Call it only after the message was authenticated.
         """
-        at = f"{peer.hex()} {kind}"
+        at = f"{self.own.hex()} {peer.hex()} {kind}"
         last, window = self.seen.get(at, ((0, -1), 0))
         if counter > last:
             same = counter[0] == last[0]

@@ -36,10 +36,17 @@ def test_name_server_answers_for_its_names_in_any_case() -> None:
         assert [str(record.rdata) for record in reply.rr] == ["10.13.37.10"]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("nobody.lab.test", "A"), ("server.lab.test", "AAAA"), (".", "A")])
-def test_name_server_says_that_there_is_no_such_name(name: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        ("nobody.lab.test", "A", RCODE.NXDOMAIN),
+        (".", "A", RCODE.NXDOMAIN),
+        ("server.lab.test", "AAAA", RCODE.NOERROR),  # the name is there, and has no such address
+    ],
+)
+def test_name_server_says_that_there_is_no_such_name(name: str, kind: str, code: int) -> None:
     reply = DNSRecord.parse(answer(bytes(DNSRecord.question(name, kind).pack()), ZONE))
-    assert (reply.header.rcode, reply.rr) == (RCODE.NXDOMAIN, [])
+    assert (reply.header.rcode, reply.rr) == (code, [])
 
 
 def test_name_server_does_not_answer_an_answer() -> None:
@@ -62,7 +69,7 @@ def test_resolver_finds_a_name_and_takes_an_address_as_it_is() -> None:
         await server.start(ThisMachine(), port)
         assert await resolve(ThisMachine(), "127.0.0.1", port, "server.lab.test") == "10.13.37.10"
         assert await resolve(ThisMachine(), "127.0.0.1", port, "10.13.37.99") == "10.13.37.99"
-        with pytest.raises(LabError, match=r"^There is no address for nobody.lab.test on the lab's network\.$"):
+        with pytest.raises(LabError, match=r"^nobody.lab.test is a name not in the zone .* \(NXDOMAIN\); is it spelt"):
             await resolve(ThisMachine(), "127.0.0.1", port, "nobody.lab.test")
         server.close()
 
@@ -112,5 +119,101 @@ def test_resolver_takes_no_answer_but_that_of_its_server_to_its_question() -> No
             for sock, data in forged:
                 await loop.sock_sendto(sock, data, resolver)
             assert await asking == "10.13.37.10"
+
+    run(conversation())
+
+
+def test_each_question_has_a_number_and_a_port_of_its_own() -> None:
+    async def conversation() -> None:
+        loop = asyncio.get_running_loop()
+        with await ThisMachine().bind_udp() as server:
+            asked: list[tuple[int, int]] = []
+            for _ in range(8):
+                asking = asyncio.create_task(
+                    resolve(ThisMachine(), "127.0.0.1", server.getsockname()[1], "server.lab.test")
+                )
+                query, resolver = await loop.sock_recvfrom(server, 512)
+                asked.append((DNSRecord.parse(query).header.id, resolver[1]))
+                await loop.sock_sendto(server, answer(query, ZONE), resolver)
+                await asking
+            assert len({number for number, _ in asked}) > 4
+            assert len({port for _, port in asked}) > 4
+
+    run(conversation())
+
+
+def test_resolver_asks_again_where_a_question_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "SECONDS_A_TRY", 0.02)
+
+    async def conversation() -> None:
+        loop = asyncio.get_running_loop()
+        with await ThisMachine().bind_udp() as server:
+            asking = asyncio.create_task(
+                resolve(ThisMachine(), "127.0.0.1", server.getsockname()[1], "server.lab.test")
+            )
+            await loop.sock_recvfrom(server, 512)
+            query, resolver = await loop.sock_recvfrom(server, 512)
+            await loop.sock_sendto(server, answer(query, ZONE), resolver)
+            assert await asking == "10.13.37.10"
+
+    run(conversation())
+
+
+def test_resolver_says_that_garbage_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "SECONDS_A_TRY", 0.05)
+
+    async def conversation() -> None:
+        loop = asyncio.get_running_loop()
+        with await ThisMachine().bind_udp() as server:
+            asking = asyncio.create_task(
+                resolve(ThisMachine(), "127.0.0.1", server.getsockname()[1], "server.lab.test")
+            )
+            _, resolver = await loop.sock_recvfrom(server, 512)
+            await loop.sock_sendto(server, b"\xff" * 30, resolver)
+            with pytest.raises(
+                LabError, match=r"^What the lab's name server answers for server.lab.test cannot be read"
+            ):
+                await asking
+
+    run(conversation())
+
+
+class CutShort(NameServer):
+    """A name server whose every answer is too long for a datagram."""
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        assert self._transport
+        self._transport.sendto(dns.cut_short(DNSRecord.parse(answer(data, self.zone))), addr)
+
+
+def test_resolver_asks_by_tcp_where_the_answer_was_cut() -> None:
+    async def conversation() -> None:
+        with await ThisMachine().bind_udp() as taken:
+            port = taken.getsockname()[1]
+        heard: list[str] = []
+        server = CutShort(ZONE, heard.append)
+        await server.start(ThisMachine(), port)
+        assert await resolve(ThisMachine(), "127.0.0.1", port, "server.lab.test") == "10.13.37.10"
+        assert heard == ["127.0.0.1 asks for server.lab.test. (A): 10.13.37.10"]
+        server.close()
+
+    run(conversation())
+
+
+@pytest.mark.parametrize("said", [b"", b"\0", b"\0\4abcd", b"\xff\xff" + b"x" * 100, b"\0\0"])
+def test_name_server_survives_any_bytes_by_tcp(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "SECONDS_A_TRY", 0.05)
+
+    async def conversation() -> None:
+        with await ThisMachine().bind_udp() as taken:
+            port = taken.getsockname()[1]
+        server = NameServer(ZONE)
+        await server.start(ThisMachine(), port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        assert await reader.read() == b""
+        writer.close()
+        assert await resolve(ThisMachine(), "127.0.0.1", port, "server.lab.test") == "10.13.37.10"
+        server.close()
 
     run(conversation())

@@ -353,6 +353,9 @@ def test_variables_become_options(warm: House) -> None:
     assert output == "lab[stage-1][client][--name][alice][--port][9000][--server][10.0.0.2][--target][bob]"
     output, _, _ = warm.make("stage-1", "server", "LISTEN=0.0.0.0", "MAX=9")
     assert output == "lab[stage-1][server][--listen][0.0.0.0][--max][9]"
+    output, _, _ = warm.make("stage-3", "mitm", "VIA=arp_spoofing", "LAN=hub", "SLOW=1")
+    assert output == "lab[stage-3][mitm][--via][arp_spoofing][--lan][hub][--slow]"
+    assert warm.make("stage-3", "mitm", "SLOW=0")[0] == "lab[stage-3][mitm]"
 
 
 def test_only_network_and_levers_are_taken_from_the_environment(warm: House) -> None:

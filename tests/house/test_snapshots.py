@@ -16,6 +16,7 @@ NEIGHBOURS = [(stages.find(n - 1), stages.find(n)) for n in stages.catalogue() i
 @pytest.mark.parametrize(("before", "after"), NEIGHBOURS, ids=lambda stage: stage.slug)
 def test_files_that_the_lever_does_not_claim_are_byte_identical(before: Stage, after: Stage) -> None:
     assert changed(before, after) == set(after.changes)
+    assert len(set(after.changes)) == len(after.changes)
 
 
 def test_first_stage_claims_nothing() -> None:

@@ -200,7 +200,7 @@ def test_attack_gets_only_what_its_position_has() -> None:
 def test_work_that_an_attack_does_is_counted_and_waiting_is_not() -> None:
     async def spent(work: attacks.Run) -> float:
         async with Bench.open(NETWORK) as bench:
-            made = bench._set(STAGE, Levers(), "switch", lambda place, text: None)
+            made = bench._set(STAGE, Levers(), lambda place, text: None)
             await made.play(Attack("made_up", "outsider", (GOAL,), "", work), GOAL)
             return made.cpu_seconds
 

@@ -65,6 +65,9 @@ def test_no_goal_that_is_held_is_broken_at_a_later_stage(cells: Cells) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_every_goal_is_reached_somewhere(cells: Cells, name: str) -> None:
     row = [cell for cell in cells.values() if cell.id == name]
+    if all(cell.verdict == "not-applicable" for cell in row) and not any(cell.what_ifs for cell in row):
+        assert GOALS[IDS.index(name)][1].lan_only  # this is loopback, and the goal a matter of the LAN
+        return
     turned = [what_if.verdict for cell in row for what_if in (cell.ablation, *cell.what_ifs) if what_if]
     assert "broken" in [*(cell.verdict for cell in row), *turned]
 

@@ -53,18 +53,22 @@ async def heard_until_marker(listener: socket.socket, speaker: LanHost) -> list[
 
 
 def descendants(pid: int) -> set[int]:
-    """Every process below this one."""
+    """Every process below this one; of one that ends meanwhile, none."""
     children: set[int] = set()
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as file:
-            children |= {int(child) for child in file.read().split()}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                children |= {int(child) for child in file.read().split()}
     return children.union(*(descendants(child) for child in children))
 
 
 @contextlib.contextmanager
 def watching(pids: set[int]) -> Iterator[Callable[[], int]]:
-    """Hold on to processes; the function waits until all have ended and says how many were watched."""
-    files = {os.pidfd_open(pid) for pid in pids}
+    """Hold on to processes that live; the function waits until all have ended and says how many were watched."""
+    files = set()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            files.add(os.pidfd_open(pid))
     try:
 
         def all_ended() -> int:
@@ -198,7 +202,7 @@ def test_name_server_answers_and_an_unknown_name_is_one_sentence(lan: Lan) -> No
         try:
             alice = lan.hosts["alice"]
             assert await alice.resolve("server.lab.test") == lan.hosts["server"].address
-            with pytest.raises(LabError, match=r"^There is no address for nobody.lab.test on the lab's network\.$"):
+            with pytest.raises(LabError, match=r"^nobody.lab.test is a name not in the zone "):
                 await alice.resolve("nobody.lab.test")
         finally:
             zone.close()

@@ -57,14 +57,15 @@ class Table:
         folder = self.folder / name
         new = not folder.exists()
         folder.mkdir(exist_ok=True)
+        own = identity(folder / "identity")
         client = ClientSession(
             name,
             next(self.ports),
             "sesame",
             register=new,
-            own=identity(folder / "identity"),
+            own=own,
             pins=self.pins(folder / "pins.json"),
-            counters=Counters(folder),
+            counters=Counters(folder, bytes(own.public_key)),
             sealer=PeerBox,
             padding=padding or NoPadding(),
         )

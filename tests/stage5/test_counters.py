@@ -17,7 +17,7 @@ LAST = 2**53 - 1
 
 @pytest.fixture
 def counters(tmp_path: Path) -> Counters:
-    return Counters(tmp_path)
+    return Counters(tmp_path, BOB)
 
 
 WHISPERS: list[tuple[Counter, bool]] = [  # as wireguard-go's replay_test.go, with sessions
@@ -62,16 +62,16 @@ WHISPERS: list[tuple[Counter, bool]] = [  # as wireguard-go's replay_test.go, wi
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_window_of_whispers_accepts_and_refuses_by_the_table(tmp_path: Path, restarts: bool) -> None:
-    counters = Counters(tmp_path)
+    counters = Counters(tmp_path, BOB)
     for number, (counter, accepted) in enumerate(WHISPERS):
         assert (counters.accept(ALICE, "whisper", counter) is not None) == accepted, (number, counter)
         if restarts:
-            counters = Counters(tmp_path)
+            counters = Counters(tmp_path, BOB)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 200)), max_size=60))
 def test_nothing_is_ever_accepted_twice(tmp_path_factory: pytest.TempPathFactory, given: list[Counter]) -> None:
-    counters = Counters(tmp_path_factory.mktemp("counters"))
+    counters = Counters(tmp_path_factory.mktemp("counters"), BOB)
     accepted = [counter for counter in given if counters.accept(ALICE, "whisper", counter) is not None]
     assert len(accepted) == len(set(accepted))
 
@@ -96,11 +96,11 @@ ORDERED: list[tuple[Counter, int | None]] = [
 def test_what_comes_through_the_server_is_in_order_and_gaps_are_counted(
     tmp_path: Path, kind: Kind, restarts: bool
 ) -> None:
-    counters = Counters(tmp_path)
+    counters = Counters(tmp_path, BOB)
     for number, (counter, missing) in enumerate(ORDERED):
         assert counters.accept(ALICE, kind, counter) == missing, (number, counter)
         if restarts:
-            counters = Counters(tmp_path)
+            counters = Counters(tmp_path, BOB)
 
 
 def test_what_was_kept_from_us_before_the_first_is_missing(counters: Counters) -> None:
@@ -108,7 +108,7 @@ def test_what_was_kept_from_us_before_the_first_is_missing(counters: Counters) -
 
 
 def test_peers_and_kinds_are_counted_each_on_its_own(tmp_path: Path) -> None:
-    counters = Counters(tmp_path)
+    counters = Counters(tmp_path, BOB)
     kinds: tuple[Kind, ...] = ("room", "direct", "whisper")
     for peer in (ALICE, BOB):
         for kind in kinds:
@@ -117,22 +117,28 @@ def test_peers_and_kinds_are_counted_each_on_its_own(tmp_path: Path) -> None:
 
 
 def test_no_counter_is_ever_given_twice(tmp_path: Path) -> None:
-    given = [counters.next(BOB, "room") for counters in (Counters(tmp_path) for _ in range(3)) for _ in range(3)]
+    given = [counters.next(BOB, "room") for counters in (Counters(tmp_path, BOB) for _ in range(3)) for _ in range(3)]
     assert len(set(given)) == 9
     assert given == sorted(given)
 
 
+def test_peer_begins_again_under_a_new_key_of_our_own_and_the_old_one_is_not_forgotten(tmp_path: Path) -> None:
+    assert Counters(tmp_path, BOB).accept(ALICE, "room", (1, 5)) == 5
+    assert Counters(tmp_path, bytes([2]) * 32).accept(ALICE, "room", (1, 0)) == 0
+    assert Counters(tmp_path, BOB).accept(ALICE, "room", (1, 5)) is None
+
+
 def test_what_was_accepted_is_on_the_disk_before_it_can_be_shown(tmp_path: Path) -> None:
-    counters = Counters(tmp_path)
+    counters = Counters(tmp_path, BOB)
     counters.accept(ALICE, "room", (1, 0))
     file = tmp_path / "seen.json"
-    assert Counters(tmp_path).accept(ALICE, "room", (1, 0)) is None
+    assert Counters(tmp_path, BOB).accept(ALICE, "room", (1, 0)) is None
     assert file.stat().st_mode & 0o777 == 0o600
     assert {path.name for path in tmp_path.iterdir()} == {"seen.json", "session"}
 
 
 def test_what_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
-    counters = Counters(tmp_path)
+    counters = Counters(tmp_path, BOB)
     (tmp_path / "seen.json.part").mkdir()
     with pytest.raises(LabError, match=r"cannot be written \(Is a directory\)"):
         counters.accept(ALICE, "room", (1, 0))
@@ -144,7 +150,7 @@ def test_what_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
 def test_damaged_record_is_one_sentence_and_stays(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "seen.json").write_bytes(damaged)
     with pytest.raises(LabError, match=r"is damaged .* old messages may be shown again") as error:
-        Counters(tmp_path)
+        Counters(tmp_path, BOB)
     assert "\n" not in str(error.value)
     assert (tmp_path / "seen.json").read_bytes() == damaged
 
@@ -160,5 +166,5 @@ def test_damaged_session_number_is_one_sentence_and_stays(tmp_path: Path, damage
 
 @pytest.mark.parametrize("kind", ["room", "direct", "whisper"])
 def test_everything_is_new_where_nothing_is_looked_at(tmp_path: Path, kind: Kind) -> None:
-    counters = UncheckedCounters(tmp_path)
+    counters = UncheckedCounters(tmp_path, BOB)
     assert [counters.accept(ALICE, kind, counter) for counter in ((1, 5), (1, 5), (1, 0), (0, 0))] == [0] * 4

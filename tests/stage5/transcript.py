@@ -17,14 +17,15 @@ from tests.transcripts import Conversation, Numbers
 
 def client(name: str, port: int, own: Path, new: bool) -> ClientSession:
     """A client with all that its folder keeps."""
+    key = identity(own / "identity")
     return ClientSession(
         name,
         port,
         "sesame",
         register=new,
-        own=identity(own / "identity"),
+        own=key,
         pins=Pins(own / "pins.json"),
-        counters=Counters(own),
+        counters=Counters(own, bytes(key.public_key)),
         sealer=PeerBox,
         padding=NoPadding(),
     )
