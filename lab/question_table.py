@@ -139,7 +139,7 @@ CONVERSATIONS: Final = (
         tshark="-Y 'frame contains \"whisper-\"'",
         lab="stage-{f.stage.number} sniffer --read {f.path} --where type=whisper",
         tells=lambda f: f"It is frame {_numbers(f.secret)}.",
-        why="The server's capture does not have it at all: whoever wants to read whispers listens elsewhere.",
+        why="On a switch the server's card does not hear it at all: whoever wants to read whispers listens elsewhere.",
         applies=lambda f: bool(f.secret),
         absent="its whispers cannot be read.",
     ),
