@@ -10,6 +10,7 @@ What is not real here: there is no ARP and no switch, and the frames are made by
 
 import asyncio
 import contextlib
+import secrets
 import socket
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
@@ -124,18 +125,21 @@ class Wire:
 
 @dataclass
 class Leg:
-    """One TCP connection as it is recorded: addresses of its two ends, bytes so far in each direction."""
+    """One TCP connection as it is recorded: the addresses of its two ends, and how far each direction is."""
 
     wire: Wire
     client: Address
     server: Address
-    sent: list[int] = field(default_factory=lambda: [1, 1])
+    sent: list[int] = field(default_factory=lambda: [secrets.randbits(32), secrets.randbits(32)])
+    """The sequence number that comes next in each direction; the first is random, as a kernel's (RFC 6528)."""
 
     def opened(self) -> None:
         """The three-way handshake."""
-        self.wire.segment(self.client, self.server, "S", 0, 0)
-        self.wire.segment(self.server, self.client, "SA", 0, 1)
-        self.wire.segment(self.client, self.server, "A", 1, 1)
+        seq, ack = self.sent
+        self.wire.segment(self.client, self.server, "S", seq, 0)
+        self.wire.segment(self.server, self.client, "SA", ack, seq + 1)
+        self.wire.segment(self.client, self.server, "A", seq + 1, ack + 1)
+        self.sent = [seq + 1, ack + 1]
 
     def carried(self, direction: int, data: bytes, *, flags: str = "PA") -> None:
         """Bytes went by: direction 0 is client to server. In pieces that fit an Ethernet frame."""

@@ -442,7 +442,8 @@ def show(stage: Stage) -> None:
 
     console = Output()
     if not console.is_terminal:
-        _print(text)
+        sys.stdout.write(text)
+        sys.stdout.flush()
         return
     page = Markdown(_LINK.sub(r"\1", text))  # a link to a file leads nowhere from a terminal
     rows = console.render_lines(page, console.options.update(width=min(console.width, 100)))
@@ -453,15 +454,6 @@ def show(stage: Stage) -> None:
     os.environ.setdefault("LESS", "-R")  # less shows colours only when told to
     with console.pager(styles=True):
         console.print(page, width=min(console.width, 100))
-
-
-def _print(text: str) -> None:
-    """To a pipe that may be closed before all is read (`| head`)."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it ends
 
 
 async def regenerate(options: Options) -> int:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -167,15 +167,21 @@ class Bench:
         stage: Stage,
         levers: Levers,
         watch: Watch = silent,
+        judge: Callable[[Scene], list[str]] | None = None,
+        made: Callable[..., Scene] = Scene,
     ) -> Scene:
-        """Run the scene with nobody attacking. Raises LabError where not all arrives: nothing can be judged then."""
-        scene = self._set(stage, levers, watch)
+        """Run the scene, or another that is `made`, with nobody attacking.
+
+        Raises LabError where not all arrives, or `judge` finds another fault: nothing can be judged then.
+        """
+        scene = self._set(stage, levers, watch, made=made)
         scene.patience = CONTROL_PATIENCE
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
-        merging = levers["framing"] == "none"  # boxes for several members merge, with nobody attacking
-        faults = victim_faults(scene) if merging else control_faults(scene)
+        if judge is None:  # boxes for several members merge, with nobody attacking
+            judge = victim_faults if levers["framing"] == "none" else control_faults
+        faults = judge(scene)
         remark(self.recordings["control"], "tap", scene.canaries, self._rows, [])
         self.recordings["control"].secrets = secrets
         if faults:
@@ -267,7 +273,15 @@ class Bench:
         others = goal.what_ifs_at(stage.number, cell.case)
         cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
 
-    def _set(self, stage: Stage, levers: Levers, watch: Watch, attack: Attack | None = None, via: str = "") -> Scene:
+    def _set(
+        self,
+        stage: Stage,
+        levers: Levers,
+        watch: Watch,
+        attack: Attack | None = None,
+        via: str = "",
+        made: Callable[..., Scene] = Scene,
+    ) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
         arrange(self.network, levers, attack, via)
         self.watch = watch
@@ -280,7 +294,7 @@ class Bench:
                 self._rows.append(ScreenRow(self._capture.next_number(), place, row))
             watch(place, row)
 
-        return Scene(stage, levers, self.network, noted, self._patience, log_secrets=self._secrets.log)
+        return made(stage, levers, self.network, noted, self._patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

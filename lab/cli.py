@@ -21,6 +21,8 @@ STAGE_VERBS = {
     "attack": "Every attack against this stage.",
     "server": "Run this stage's server by hand.",
     "client": "Run this stage's client by hand.",
+    "capture": "Record a conversation for the capture lab: client 1's card and the server's.",
+    "questions": "The capture lab: questions about the last capture, checked against it.",
     "lan": "The lab's hosts to sit down at: a shell on each, this stage's server and clients running.",
     "audit": "Show the stage's audit.",
     "test": "Run the stage's tests.",
@@ -84,6 +86,14 @@ class Listing(click.Group):
 class Lab(Listing):
     """The top: the stages beside the commands about all of them."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Whoever reads may have read enough (`| head`): that is no failure, and click would make one of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it ends
+            return 0
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*(f"stage-{number}" for number in stages.catalogue()), *super().list_commands(ctx)]
 
@@ -128,6 +138,8 @@ class StageVerbs(Listing):
             "attack": _attack,
             "server": _server,
             "client": _client,
+            "capture": _capture,
+            "questions": _questions,
             "lan": _lan,
             "audit": _audit,
             "test": _test,
@@ -314,6 +326,33 @@ def _client(stage: stages.Stage) -> click.Command:
         chat(f"stages.{stage.package}", given)
 
     return client
+
+
+def _capture(stage: stages.Stage) -> click.Command:
+    @click.command("capture", help=STAGE_VERBS["capture"])
+    @on_the_bench
+    def capture(**given: Any) -> None:
+        from lab import verbs
+
+        _bench(lambda: verbs.capture(stage, _options(**given)))
+
+    return capture
+
+
+def _questions(stage: stages.Stage) -> click.Command:
+    @click.command("questions", help=STAGE_VERBS["questions"])
+    @click.argument("file", default="")
+    @click.option("--answer", "answers", multiple=True, metavar="NAME=ANSWER", help="Answer without being asked.")
+    @click.option("--save", is_flag=True, help="Write the results into the run's folder (results.txt).")
+    @click.option("--json", is_flag=True, help="Print one JSON object instead of lines.")
+    @click.option("--levers", hidden=True)
+    @click.option("--network", hidden=True, help="The capture has one.")
+    def questions(file: str, answers: tuple[str, ...], save: bool, json: bool, **_: Any) -> None:
+        from lab.quiz import run
+
+        raise SystemExit(run(stage.number, file, answers, save=save, as_json=json))
+
+    return questions
 
 
 def _lan(stage: stages.Stage) -> click.Command:
@@ -529,9 +568,6 @@ def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab
     except LabError as error:
         click.echo(str(error), err=True)
         return 2
-    except BrokenPipeError:  # whoever reads has read enough (`| head`); Python would complain while it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SystemExit as end:
         if isinstance(end.code, str):
             click.echo(end.code, err=True)

@@ -5,6 +5,8 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 demo                 the narrated scene, every attack, the verdicts, where to go next
   make stage-1 attack               every attack against the stage
   make stage-1 sniffer              one attack (also impersonation, mitm, replay, spoofed_whisper …)
+  make stage-1 capture              the capture lab: a conversation, as two network cards heard it
+  make stage-1 questions            what is in that capture? every answer is checked against it (FILE=)
   make stage-1 audit                the written audit
   make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;

@@ -46,10 +46,11 @@ class Report:
         self.transcript.append(text)
         self.console.print(Text(text, style=style))
 
-    def paragraph(self, text: str) -> None:
-        """A paragraph, wrapped on a terminal."""
-        for row in textwrap.wrap(text, self.columns - 2) if self.on_terminal else [text]:
-            self.line(row)
+    def paragraph(self, text: str, style: str = "") -> None:
+        """A paragraph, wrapped on a terminal; paths stay in one piece."""
+        rows = textwrap.wrap(text, self.columns - 2, break_long_words=False, break_on_hyphens=False)
+        for row in rows if self.on_terminal else [text]:
+            self.line(row, style)
 
     def heading(self, text: str) -> None:
         """The beginning of a part."""

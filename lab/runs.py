@@ -27,14 +27,20 @@ def verdicts(network: str, cells: Iterable[Cell], folder: Path | None) -> dict[s
     }
 
 
+def new_folder(slug: str) -> Path:
+    """Make a folder under `runs/` of the current directory, named after the moment and what is run."""
+    moment = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = Path("runs") / f"{moment}-{slug}-{secrets.token_hex(2)}"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def save(
     side_by_side: Sequence[Bench], slug: str, cells: list[Cell], transcript: list[str], *, per_host: bool = False
 ) -> Path:
     """Write the folder of one run under `runs/` of the current directory, and return it."""
     recordings = {name: recording for bench in side_by_side for name, recording in bench.recordings.items()}
-    moment = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = Path("runs") / f"{moment}-{slug}-{secrets.token_hex(2)}"
-    folder.mkdir(parents=True)
+    folder = new_folder(slug)
     for name, recording in recordings.items():
         recording.write_all(folder / f"{name.replace('/', '-')}.pcapng", per_host=per_host)
     for cell in cells:

@@ -11,8 +11,9 @@ import stages
 from attacks import Attack, Goal
 from common.errors import LabError
 from common.levers import Levers
-from lab import runs
+from lab import capture_lab, runs
 from lab.bench import Bench, Cell
+from lab.facts import CLIENT_FILE, SERVER_FILE
 from lab.matrix import WIDTH, InOrder, Item, benches, everything, run, unproven
 from lab.report import Report, story
 from lab.scene import Watch
@@ -163,6 +164,25 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
         if options.json:
             print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, folder), indent=2))
     return _as_expected(cells, report) if options.expect else _status(cells)
+
+
+async def capture(stage: Stage, options: Options) -> int:
+    """A conversation for a learner, heard by two network cards; what to do with it is asked by `lab.quiz`."""
+    report = Report(quiet=options.json)
+    levers = Levers.parse(options.turned, stage.levers)
+    async with Bench.open(options.network) as bench:
+        _say_network(report, bench)
+        await capture_lab.play(bench, stage, levers)
+        folder = runs.new_folder(f"stage{stage.number}-capture")
+        capture_lab.write(bench.recordings["control"], folder)
+    report.paragraph(
+        f"What client 1's card heard is in {folder / CLIENT_FILE}, what the server's heard in {SERVER_FILE} beside it: "
+        f"look at the first (make wireshark, or .venv/bin/lab flow FILE), then make stage-{stage.number} questions."
+    )
+    if options.json:
+        files = {"client1": str(folder / CLIENT_FILE), "server": str(folder / SERVER_FILE)}
+        print(json.dumps({"network": bench.kind, "run": str(folder), **files}))
+    return 0
 
 
 async def matrix(options: Options) -> int:

@@ -22,6 +22,7 @@ from common.errors import LabError
 from common.files import write_whole
 from lab.capture import WITH_SECRETS
 from lab.dissector import lua
+from lab.facts import CLIENT_FILE
 
 RUNS: Final = Path("runs")
 SCRIPT: Final = RUNS / "lab.lua"
@@ -54,9 +55,10 @@ def write_lua(path: Path) -> None:
 
 
 def last_capture() -> Path:
-    """The capture of the last run's first attack, or of its control run. Raises LabError where there is no run."""
+    """The capture of the last run's first attack, of its control run, or of client 1's card. Raises LabError where
+    there is no run."""
     for folder in sorted(RUNS.glob("*/"), reverse=True):
-        found = [folder / name for name in (*_judged(folder / "verdicts.json"), "control.pcapng")]
+        found = [folder / name for name in (*_judged(folder / "verdicts.json"), "control.pcapng", CLIENT_FILE)]
         for capture in found:
             if capture.is_file():
                 return capture

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import common.loopback
+from attacks.packets import ACK, SYN, dissected
 from common.dns import NameServer
 from common.errors import LabError
 from common.lan import Kind
@@ -107,7 +108,7 @@ def test_mirror_hears_a_tcp_stream_that_adds_up() -> None:
         assert {str(packet[TCP].flags) for packet in packets[3:]} == {"PA", "FA"}
         assert all(len(packet) <= 1514 for packet in packets)
         for source, target, said in ((alice, server, words), (server, alice, words.upper())):
-            stream, position = b"", 1
+            stream, position = b"", -1
             sent = [packet for packet in packets if packet[IP].src == source.address]
             assert {(p.src, p.dst, p[IP].dst) for p in sent} == {(source.mac, target.mac, target.address)}
             for packet in sent:
@@ -117,11 +118,30 @@ def test_mirror_hears_a_tcp_stream_that_adds_up() -> None:
                 assert (checked[IP].chksum, checked[TCP].chksum) == (packet[IP].chksum, packet[TCP].chksum)
             for packet in sent:
                 if "S" in packet[TCP].flags:
+                    position = packet[TCP].seq + 1 & 0xFFFFFFFF
                     continue
                 assert packet[TCP].seq == position
                 payload = bytes(packet[TCP].payload) if packet[TCP].flags == "PA" else b""
-                stream, position = stream + payload, position + len(payload)
+                stream, position = stream + payload, position + len(payload) & 0xFFFFFFFF
             assert stream == said
+
+    run(conversation())
+
+
+def test_relay_begins_each_direction_at_a_number_of_its_own_and_acknowledges_it() -> None:
+    async def conversation() -> None:
+        async with loopback() as network:
+            alice, server = network.hosts["alice"], network.hosts["server"]
+            with network.mirror() as tap:
+                await talk(alice, server, b"hello")
+                await talk(alice, server, b"hello again")
+                heard = [packet for frame in frames(tap) if (packet := dissected(frame))]
+        opening = [n for n, packet in enumerate(heard) if packet.flags == SYN]
+        for syn, synack, ack in (heard[n : n + 3] for n in opening):
+            assert (synack.flags, ack.flags) == (SYN | ACK, ACK)
+            assert synack.ack == ack.seq == syn.seq + 1 & 0xFFFFFFFF
+            assert ack.ack == synack.seq + 1 & 0xFFFFFFFF
+        assert len({heard[at].seq for n in opening for at in (n, n + 1)}) == 4
 
     run(conversation())
 
