@@ -43,7 +43,9 @@ def terminating(
         try:
             towards_client = await _answered(intercepted.sock, (certificate or self_signed)())
         except OSError as error:  # ssl.SSLError is one
-            note(f"a client refuses Mallory's certificate: {getattr(error, 'reason', None) or error}")
+            note(
+                f"a client refuses Mallory's certificate: {getattr(error, 'reason', '') or str(error) or 'it hangs up'}"
+            )
             return
         note("a client takes Mallory's certificate for the server's")
         async with _in_the_clear(towards_client) as clear:

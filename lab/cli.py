@@ -460,8 +460,8 @@ def dissector(write: str) -> None:
         click.echo(lua(), nl=False)
 
 
-@lab.command(help="Draw a capture: every packet between the hosts, as a sequence diagram.")
-@click.argument("file")
+@lab.command(help="Draw the last run's capture, or FILE: every packet between the hosts, as a sequence diagram.")
+@click.argument("file", default="")
 @click.option("--stage", default=0, help="Whose messages are named; guessed from the ports otherwise.")
 @click.option(
     "--relative/--absolute", default=True, help="Sequence numbers from the beginning of each stream, or as sent."
@@ -473,8 +473,16 @@ def flow(file: str, stage: int, relative: bool, first: int, follow: str, mermaid
     from pathlib import Path
 
     from lab.flow import show
+    from lab.wireshark import last_capture
 
-    show(Path(file), stage=stage, relative=relative, first=first, follow=follow, as_mermaid=mermaid)
+    show(
+        Path(file) if file else last_capture(),
+        stage=stage,
+        relative=relative,
+        first=first,
+        follow=follow,
+        as_mermaid=mermaid,
+    )
 
 
 @lab.command(help="What this machine can do: which network, why not the other, and the ways round.")

@@ -19,6 +19,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make matrix                       every attack against every stage; ABLATIONS=1 runs each again, levers turned
   make diff FROM=2 TO=3             what a stage changes: the lesson, in colour
   make wireshark                    the last run's capture in Wireshark, with the lab's dissector (FILE=)
+  make flow                         the same capture drawn, as a sequence diagram (FILE=)
   make doctor                       which network can be had here, why not the other, the ways round
   make test                         all tests
   make check                        lint, types, import rules
@@ -31,4 +32,4 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
 
 Levers of the LAN: arp=static, arp_inspection=on (the switch drops forged ARP), dns=pinned-answer, lan=hub|switch.
 NETWORK=lan|loopback chooses the network, LEVERS="framing=none" asks what if, ARGS="-v --json" adds options.
-The same verbs are one command: .venv/bin/lab --help; .venv/bin/lab flow FILE draws a capture."""
+The same verbs are one command: .venv/bin/lab --help."""

@@ -318,6 +318,7 @@ def test_the_stage_comes_first_in_any_order(warm: House) -> None:
 def test_a_file_is_handed_on_as_it_is(warm: House) -> None:
     assert warm.make("wireshark", "FILE=my room.pcapng")[0] == "lab[wireshark][my room.pcapng]"
     assert warm.make("wireshark")[0] == "lab[wireshark]"
+    assert warm.make("flow", "FILE=my room.pcapng")[0] == "lab[flow][my room.pcapng]"
 
 
 def test_bare_make_is_help(warm: House) -> None:
