@@ -182,16 +182,16 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
 
     def run(**given: Any) -> None:
         number, target = given.pop("stage", 0), given.pop("target")
-        reading = {name: given.pop(name) for name in ("read", *READING) if name in given}
+        reading = {option: given.pop(option) for option in ("read", *READING) if option in given}
         chosen = stage or stages.find(number)
         if read := reading.pop("read", ""):
             from lab.reading import Wanted, read_capture
 
             style = "json" if given["json"] else reading.pop("as")
-            wanted = {name: value for name, value in reading.items() if name != "as"}
+            wanted = {option: value for option, value in reading.items() if option != "as"}
             raise SystemExit(read_capture(chosen, read, Wanted(style=style, count=given["count"] or 0, **wanted)))
-        if any(reading[name] != READING[name].get("default", ()) for name in reading):
-            raise Sentence(f"{', '.join(f'--{name}' for name in READING)} are for captures; add --read FILE.")
+        if any(reading[option] != READING[option].get("default", ()) for option in reading):
+            raise Sentence(f"{', '.join(f'--{option}' for option in READING)} are for captures; add --read FILE.")
         if target:
             from lab.by_hand import against
 
