@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -525,6 +526,25 @@ def test_nothing_is_left_whatever_ends_the_owner(
         assert entered.ends()[0] == -signal.SIGKILL
         assert listener.ends()[1:] == ("The LAN has ended.\n", "")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_the_server_starts_is_an_ordinary_end(place: Path) -> None:
+    command = [*LAB, "lan", "--no-tmux"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as owner:
+        until = time.monotonic() + SECONDS
+        while not any(b"lan_enter" in _typed(pid) for pid in descendants(owner.pid)):
+            assert time.monotonic() < until
+        os.killpg(owner.pid, signal.SIGINT)  # as a terminal sends it: to the server too
+        said, wrong = owner.communicate(timeout=SECONDS)
+    assert (owner.returncode, wrong) == (0, b"")
+    assert said.endswith(b"The LAN has ended; nothing of it is left.\n")
+
+
+def _typed(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def test_what_cannot_be_wished_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
