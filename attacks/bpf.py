@@ -7,6 +7,7 @@ Source: pcap-filter(7), pcap_compile(3), pcap_offline_filter(3).
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -43,7 +44,7 @@ def matching(expression: str) -> Callable[[bytes], bool]:
     library.pcap_open_dead.restype = ctypes.c_void_p
     library.pcap_geterr.restype = ctypes.c_char_p
     handle, program = ctypes.c_void_p(library.pcap_open_dead(ETHERNET, MAX_FRAME)), _Program()
-    if library.pcap_compile(handle, ctypes.byref(program), expression.encode(), 1, ctypes.c_uint32(_ANY_NETMASK)):
+    if library.pcap_compile(handle, ctypes.byref(program), os.fsencode(expression), 1, ctypes.c_uint32(_ANY_NETMASK)):
         why = library.pcap_geterr(handle).decode(errors="replace")
         raise LabError(f"--bpf {expression!r} is no filter ({why}); one is: --bpf 'tcp port 5001'.")
     header = _Header()

@@ -69,8 +69,12 @@ class Heard(msgspec.Struct, frozen=True):
         return [*texts, *(_decoded(self.fields[name]) for name in _BYTES if name in self.fields)]
 
 
-def _decoded(value: str) -> str:
-    return base64.b64decode(value).decode(errors="replace")
+def _decoded(value: Any) -> str:
+    """What bytes in base64 say as text; nothing where somebody wrote what is none: RFC 4648 and strings."""
+    try:
+        return base64.b64decode(value).decode(errors="replace")
+    except (TypeError, ValueError):
+        return ""
 
 
 class Noticed(msgspec.Struct):

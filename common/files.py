@@ -1,30 +1,48 @@
 """Files that must never be seen half written, nor by others."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from common.errors import LabError
 
 
 def write_whole(file: Path, data: bytes, *, mode: int = 0o600, lasting: bool = False) -> None:
-    """Put `data` in place of what the file held: all of it, or nothing. It has its mode from the beginning: what is
-    closed to others only afterwards can be opened by them before.
+    """Put `data` in place of what the file held: all of it, or nothing; of several who write at once, one.
 
     lasting: wait until the disk has it, so that it is there after a power cut too. Raises LabError.
     """
-    unfinished = file.with_name(file.name + ".part")
     try:
-        unfinished.unlink(missing_ok=True)  # what an interrupted run left behind may be open to others
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+        with in_place_of(file, mode) as out:
             out.write(data)
             out.flush()
             if lasting:
                 os.fsync(out.fileno())
-        unfinished.replace(file)
         if lasting:
             _sync_folder(file.parent)
     except OSError as error:
         raise LabError(f"{file} cannot be written ({error.strerror}); mend that and start again.") from None
+
+
+@contextlib.contextmanager
+def in_place_of(file: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """What to write to: it takes the file's place when the block ends, and is gone where the block fails.
+
+    It has its mode from the beginning: what is closed to others only afterwards can be opened by them before. And it
+    has a name that nobody else uses: else whoever writes at the same time puts our half where their whole belongs, and
+    what an interrupted run left behind may be open to others. Raises OSError.
+    """
+    unfinished = file.with_name(f".{file.name}-{os.urandom(4).hex()}.part")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+        unfinished.replace(file)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ The bridge is a switch, on which a host hears its own traffic only, or a hub, on
 `lan.become("hub")`. What crosses it is heard by `lan.mirror()`, as on a switch's mirror port.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -220,8 +221,10 @@ def _why_not(step: str, number: int) -> str:
 
 
 def _order(orders: socket.socket, **order: Any) -> tuple[dict[str, Any], list[int]]:
-    orders.send(json.dumps(order).encode())
-    message, descriptors, _, _ = socket.recv_fds(orders, 1 << 20, 5)
+    message, descriptors = b"", list[int]()
+    with contextlib.suppress(ConnectionError):
+        orders.send(json.dumps(order).encode())
+        message, descriptors, _, _ = socket.recv_fds(orders, 1 << 20, 5)
     if not message:
         raise LabError("The LAN is gone: its first process was ended; start again.")
     answer: dict[str, Any] = json.loads(message)
@@ -242,8 +245,12 @@ def _packet_socket(orders: socket.socket, interface: str) -> socket.socket:
 
 
 def _run(orders: socket.socket, *command: str) -> str:
-    answer, _ = _order(orders, do="run", command=command)
+    failed = f"On the lab's network, `{' '.join(command)}` failed"
+    try:
+        answer, _ = _order(orders, do="run", command=command)
+    except OSError as error:
+        raise LabError(f"{failed}: {error.strerror or error}") from None
     if answer["status"]:
-        raise LabError(f"On the lab's network, `{' '.join(command)}` failed: {answer['output'].strip()}")
+        raise LabError(f"{failed}: {answer['output'].strip()}")
     output: str = answer["output"]
     return output

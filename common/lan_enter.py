@@ -73,7 +73,10 @@ def ask(owner: socket.socket, **request: Any) -> tuple[dict[str, Any], list[int]
 
 def go_in(descriptors: Sequence[int]) -> None:
     """Enter a host's namespaces, for this process and, as for pids, for its children. Raises OSError."""
-    there = os.getcwd()
+    try:
+        there = os.getcwd()
+    except OSError:  # somebody has removed it
+        there = "/"
     ours = [os.stat(f"/proc/self/ns/{name}") for name in CLONE]  # with the host's view of files, /proc is another
     for (name, kind), descriptor, own in zip(CLONE.items(), descriptors, ours, strict=True):
         if not os.path.samestat(own, os.fstat(descriptor)) and libc.setns(descriptor, kind) < 0:
@@ -148,7 +151,8 @@ def run(command: list[str], environment: dict[str, str], terminal: int) -> NoRet
         os.execvpe(command[0], command, environment)  # noqa: S606 - no shell is the point
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        os.write(2, f"{command[0]}: {'there is no such command here' if missing else error.strerror}\n".encode())
+        why = "there is no such command here" if missing else error.strerror
+        os.write(2, os.fsencode(f"{command[0]}: {why}\n"))
         os._exit(NO_SUCH_COMMAND if missing else NOT_EXECUTABLE)
     finally:
         os._exit(1)

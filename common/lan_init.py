@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -48,6 +49,9 @@ OFFLOADS = {"rx checksum": 0x15, "tx checksum": 0x17, "scatter-gather": 0x19, "t
 ETH_P_ALL = 3
 NAMESPACES = ("user", "pid", "mnt", "uts", "net")
 """What a process enters to be on a host, in this order: the first gives the right to the others."""
+
+OUTPUT = 1 << 14
+"""How many characters a command's output may have; an answer must fit into one datagram."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -250,10 +254,10 @@ def obey(orders: socket.socket) -> None:
             elif order["do"] == "namespaces":
                 descriptors = namespaces(order)
             elif order["do"] == "run":
-                done = subprocess.run(
-                    order["command"], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
-                )
-                answer = {"status": done.returncode, "output": done.stdout + done.stderr}
+                done = subprocess.run(order["command"], check=False, capture_output=True, stdin=subprocess.DEVNULL)
+                answer = {"status": done.returncode, "output": (done.stdout + done.stderr).decode(errors="replace")}
+                if len(answer["output"]) > OUTPUT:
+                    answer = {"errno": errno.EMSGSIZE, "error": "it printed too much to be handed over"}
             elif order["do"] == "write":
                 write(order["path"], order["text"])
             elif order["do"] == "put":

@@ -120,25 +120,25 @@ class Recording:
 class TlsSecrets:
     """Where the members' TLS contexts write the secrets of their sessions.
 
-    The scene only hands contexts in. What they wrote is taken out before the referee looks at anything, and no file
-    of it is left for anybody.
+    The scene only hands contexts in. What they wrote is taken out before the referee looks at anything. The file has no
+    name, only this descriptor: nobody finds it, and it is gone with this process, also where that is killed.
     """
 
     def __init__(self, folder: str | None) -> None:
-        descriptor, self._path = tempfile.mkstemp(dir=folder, prefix="lab-")
-        os.close(descriptor)
+        self._descriptor, path = tempfile.mkstemp(dir=folder, prefix="lab-")
+        os.unlink(path)
 
     def log(self, context: ssl.SSLContext) -> None:
         """Let this context write down what opens its sessions."""
-        context.keylog_filename = self._path
+        context.keylog_filename = f"/dev/fd/{self._descriptor}"
 
     def take(self) -> bytes:
         """What was written since the last time, a line for each secret."""
-        path = Path(self._path)
-        lines = path.read_bytes().splitlines(keepends=True)
-        os.truncate(path, 0)
+        size = os.fstat(self._descriptor).st_size
+        lines = os.pread(self._descriptor, size, 0).splitlines(keepends=True)
+        os.ftruncate(self._descriptor, 0)
         return b"".join(line for line in lines if not line.startswith(b"#"))
 
     def close(self) -> None:
         """Take the file away."""
-        Path(self._path).unlink(missing_ok=True)
+        os.close(self._descriptor)

@@ -574,7 +574,10 @@ def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab
     except click.Abort:
         return 130
     except LabError as error:
-        click.echo(str(error), err=True)
+        from common.text import printable
+
+        for line in str(error).splitlines():  # a file's name, a peer's words or a tool's may stand in it
+            click.echo(printable(line), err=True)
         return 2
     except SystemExit as end:
         if isinstance(end.code, str):

@@ -66,9 +66,10 @@ local function is_kind(node, field)
     return true
 end
 
-local function shown(text)  -- a peer's words, in a sentence of ours
-    text = text:gsub("%c", "."):sub(1, QUOTED)
-    return is_utf8(text) and text or "?"
+-- A peer's words, in a sentence of ours: names and fields are ASCII, and what else stands there could move a terminal
+-- (U+009B begins an escape sequence as ESC does) or turn a line round (U+202E).
+local function shown(text)
+    return (text:gsub("[^\32-\126]", "."):sub(1, QUOTED))
 end
 
 -- What is wrong with an object's fields; nil where nothing is.

@@ -101,10 +101,14 @@ async def open_lan(stage: Stage, wishes: Wishes) -> int:
     async with opened(stage, given, wishes.kind) as there:
         ready = there.lan.hosts["server"].unix_socket(lan_hosts.NOTIFY)
         with ready:
-            if why := _no_windows(wishes):
-                await _by_hand(there, ready, leave, why)
-            else:
-                await _in_windows(there, ready, leave)
+            try:
+                if why := _no_windows(wishes):
+                    await _by_hand(there, ready, leave, why)
+                else:
+                    await _in_windows(there, ready, leave)
+            except LabError:
+                if not leave.is_set():  # Ctrl-C ends what had just been started as well, which is no fault of that
+                    raise
     with contextlib.suppress(OSError):  # the terminal may be what has ended
         print("The LAN has ended; nothing of it is left.", flush=True)
     return 0

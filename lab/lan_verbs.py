@@ -81,6 +81,8 @@ def capture(lab: str, host: str, write: str, count: int, seconds: float, tool: l
         _capture_with_tool(lab, "" if here else host, tool)
     if write and not Path(write).parent.is_dir():
         raise LabError(f"{Path(write).parent} is no folder; --write takes a file in a folder that is there.")
+    if write and (Path(write).is_dir() or not os.access(Path(write).parent, os.W_OK)):
+        raise LabError(f"{write} cannot be written; --write takes a file in a folder that is yours.")
     with _own_card() if here else _card(running.chosen(lab), host) as (card, lan_ends), _ctrl_c() as person_ends:
         print("Listening; Ctrl-C ends.", file=sys.stderr, flush=True)
         frames: list[Frame] = []
@@ -90,7 +92,10 @@ def capture(lab: str, host: str, write: str, count: int, seconds: float, tool: l
             else:
                 print(f"{time.strftime('%H:%M:%S', time.localtime(when))}  {frame_line(frame)}", flush=True)
     if write:
-        Recording([(int(when * 1e9), frame) for when, frame in frames]).write(Path(write))
+        try:
+            Recording([(int(when * 1e9), frame) for when, frame in frames]).write(Path(write))
+        except OSError as error:
+            raise LabError(f"{write} cannot be written ({error.strerror}); capture again, elsewhere.") from None
         print(f"{len(frames)} frames are in {write}.")
 
 
@@ -191,12 +196,12 @@ def name_line(frame: bytes) -> str:
     try:
         record = DNSRecord.parse(bytes(packet[UDP].payload))
         name, kind = str(record.q.qname).rstrip("."), str(record.q.qtype)
+        answers = ", ".join(str(answer.rdata) for answer in record.rr) or "there is none"
     except UNREADABLE:
         return ""
     asker, server = (packet[IP].src, packet[IP].dst)[:: -1 if record.header.qr else 1]
     if not record.header.qr:
         return printable(f"{_host(asker)} asks {_host(server)}: {name}, {_type(kind)}?")
-    answers = ", ".join(str(answer.rdata) for answer in record.rr) or "there is none"
     card = CARDS.get(packet[Ether].src, packet[Ether].src)
     forged = "" if card == _host(server) else f" (from the card of {card})"
     return printable(f"{_host(server)}{forged} answers {_host(asker)}: {name}, {_type(kind)}: {answers}")

@@ -5,13 +5,13 @@ library, for what a capture has beside its frames: an interface with a name, a t
 that matters, and, in a copy that is kept apart, the secrets that open its TLS sessions.
 """
 
-import os
 import platform
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
+
+from common.files import in_place_of
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE: Final = 1
@@ -45,17 +45,8 @@ def write(path: Path, interface: str, frames: Iterable[Frame], secrets: bytes = 
 
     Raises OSError where it cannot be written.
     """
-    # For this user only, until it is done.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    unfinished = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _write_blocks(file, interface, frames, secrets)
-        unfinished.chmod(mode)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with in_place_of(path, mode) as file:
+        _write_blocks(file, interface, frames, secrets)
 
 
 def _write_blocks(file: BinaryIO, interface: str, frames: Iterable[Frame], secrets: bytes) -> None:

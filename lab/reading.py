@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -210,6 +211,11 @@ def remarks(noticed: Noticed, port: int) -> list[str]:
     return [f"{what}: {number}." for what, number in told.items() if number]
 
 
+def _typed(path: str) -> str:
+    """A file in a line to be typed; one whose name a shell would take for more than a name is not repeated there."""
+    return path if shlex.quote(path) == path else "FILE"
+
+
 def _foreign(stage: Stage, path: str, listener: Listener) -> LabError:
     """A capture in which nothing belongs to this stage; perhaps it belongs to another."""
     others = [n for n, other in stages.catalogue().items() if other.port in listener.noticed.ports]
@@ -217,7 +223,7 @@ def _foreign(stage: Stage, path: str, listener: Listener) -> LabError:
         n = others[0]
         return LabError(
             f"{path} has nothing of stage {stage.number} (port {listener.port}) in it, but of stage {n}; "
-            f'read it there: make stage-{n} sniffer ARGS="--read {path}"'
+            f'read it there: make stage-{n} sniffer ARGS="--read {_typed(path)}"'
         )
     return LabError(
         f"There is no chat in {path}: nothing goes to or from port {listener.port}, and no datagram is a whisper; "

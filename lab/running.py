@@ -82,11 +82,12 @@ def _place() -> Path:
     return Path(given) if given and _private(Path(given)) else Path("/tmp")  # noqa: S108 - see _private
 
 
-def _lock(folder: Path) -> int:
-    """Hold the folder until this process ends; -1 where another process does."""
+def _lock(folder: Path, kind: int = fcntl.LOCK_EX) -> int:
+    """Hold the folder until this process ends; -1 where another process does. Whoever only looks shares it with others
+    who look, and so takes none of them for an owner."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return -1
@@ -108,9 +109,13 @@ def folder_of_its_own(stage: int, since: str) -> Iterator[tuple[Path, About]]:
     unfinished = folder.with_name("." + folder.name)
     try:
         unfinished.mkdir(mode=0o700)
-        lock = _lock(unfinished)
-        (unfinished / "about").write_text(json.dumps(asdict(about)))
-        unfinished.rename(folder)
+        try:
+            lock = _lock(unfinished)
+            (unfinished / "about").write_text(json.dumps(asdict(about)))
+            unfinished.rename(folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
     except OSError as error:
         raise LabError(f"{folder} cannot be made ({error.strerror}); is there room, and may you write there?") from None
     try:
@@ -127,13 +132,15 @@ def all_running() -> list[Running]:
         if not _private(folder):
             continue
         try:
-            lock = _lock(folder)
+            lock = _lock(folder, fcntl.LOCK_SH)
             if lock < 0:
                 found.append(Running(folder, About(**json.loads((folder / "about").read_text()))))
                 continue
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
         except FileNotFoundError:  # it ended while we looked
+            continue
+        except (ValueError, TypeError):  # it is of another version of the lab
             continue
     return found
 

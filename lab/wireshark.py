@@ -20,6 +20,7 @@ from typing import Final
 from attacks.listener import Heard, declared
 from common.errors import LabError
 from common.files import write_whole
+from common.text import printable
 from lab.capture import WITH_SECRETS
 from lab.dissector import lua
 from lab.facts import CLIENT_FILE
@@ -38,15 +39,20 @@ def show(file: str) -> int:
     capture = preferred(Path(file) if file else last_capture())
     RUNS.mkdir(exist_ok=True)
     write_lua(SCRIPT)
-    window = ["wireshark", "-X", f"lua_script:{SCRIPT}", str(capture)]
-    lines = ["tshark", "-X", f"lua_script:{SCRIPT}", "-r", str(capture), "-Y", "lab"]
+    window = ["wireshark", "-X", f"lua_script:{SCRIPT}", _no_option(capture)]
+    lines = ["tshark", "-X", f"lua_script:{SCRIPT}", "-r", _no_option(capture), "-Y", "lab"]
     there = shutil.which("wireshark")
-    print("In Wireshark:   " + shlex.join(window))
-    print("In a terminal:  " + shlex.join(lines))
+    print("In Wireshark:   " + printable(shlex.join(window)))
+    print("In a terminal:  " + printable(shlex.join(lines)))
     if there is None:
         print("Wireshark is not installed here (Debian, Ubuntu: sudo apt install wireshark).")
         return 0
     return subprocess.run([there, *window[1:]], check=False).returncode
+
+
+def _no_option(capture: Path) -> str:
+    """Its name, which a program may not take for an option of its own."""
+    return f"./{capture}" if str(capture).startswith("-") else str(capture)
 
 
 def write_lua(path: Path) -> None:

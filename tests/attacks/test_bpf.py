@@ -1,5 +1,7 @@
 """Filters in tcpdump's language, compiled and run by libpcap."""
 
+import os
+
 import pytest
 
 from attacks import bpf
@@ -36,6 +38,12 @@ def test_filter_takes_what_it_says(expression: str, matches: list[bool]) -> None
 def test_filter_that_is_none_is_a_sentence() -> None:
     with pytest.raises(LabError, match=r"^--bpf 'prot 80 und' is no filter \(.*\); one is: --bpf 'tcp port 5001'\.$"):
         bpf.matching("prot 80 und")
+
+
+@pytest.mark.usefixtures("_libpcap")
+def test_bytes_that_are_no_text_are_no_filter() -> None:
+    with pytest.raises(LabError, match=r"^--bpf 'udp\\udcff' is no filter \("):
+        bpf.matching(os.fsdecode(b"udp\xff"))
 
 
 def test_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,12 @@ def test_json_that_is_nearly_right_is_heard() -> None:
     assert heard(udp(b'{"type":"whisper","text":"\\ud800","n":NaN}')) == ["\ud800"]
 
 
+@pytest.mark.parametrize("ciphertext", ["5", "null", "[]", '"a"', '"\u00e4"', '"\\ud800"'])
+def test_bytes_that_are_no_base64_say_nothing(ciphertext: str) -> None:
+    (message,) = Listener(5001).hear(tcp(f'{{"type":"say","ciphertext":{ciphertext}}}\n'.encode(), 1))
+    assert message.words[-1] == ""
+
+
 def test_line_longer_than_any_is_let_go() -> None:
     listener = Listener(5001)
     long = b"x" * (LINE_BYTES + 1)

@@ -1,12 +1,13 @@
 """Files that are written whole: what stands there before, between and after."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from common.errors import LabError
-from common.files import write_whole
+from common.files import in_place_of, write_whole
 
 
 @pytest.mark.parametrize("lasting", [False, True])
@@ -27,6 +28,29 @@ def test_what_an_interrupted_run_left_open_to_others_is_not_written_into(tmp_pat
         write_whole(tmp_path / "key", b"secret")
         assert reader.read() == "half"
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_writes_at_the_same_time_puts_nothing_half_written_in_place(tmp_path: Path) -> None:
+    file = tmp_path / "pins.json"
+    with in_place_of(file) as first:
+        first.write(b"half of the fi")
+        write_whole(file, b"the second")
+        assert file.read_bytes() == b"the second"
+        first.write(b"rst")
+    assert file.read_bytes() == b"half of the first"
+    assert os.listdir(tmp_path) == ["pins.json"]
+
+
+def test_two_who_write_the_same_file_at_once_both_succeed(tmp_path: Path) -> None:
+    file = tmp_path / "pins.json"
+    wholes = (b"a" * 300_000, b"b" * 300_000)
+    write_whole(file, wholes[0])
+    with ThreadPoolExecutor() as pool:
+        writing = [pool.submit(write_whole, file, wholes[i % 2]) for i in range(200)]
+        while not all(one.done() for one in writing):
+            assert file.read_bytes() in wholes
+        for one in writing:
+            one.result()
 
 
 @pytest.mark.parametrize("obstacle", ["no folder", "a folder in its place", "a full disk"])

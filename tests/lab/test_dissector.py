@@ -17,6 +17,7 @@ import stages
 from common.errors import LabError
 from common.limits import DATAGRAM_BYTES, LINE_BYTES
 from common.messages import Message
+from common.text import printable
 from common.wire import Decoder, WireError, encode
 from lab import dissector
 from lab.cli import run
@@ -103,6 +104,15 @@ def test_text_is_shown_as_it_was_meant(tmp_path: Path) -> None:
     line = b'{"type":"say","from":"alice","text":"\\u00e4\\ud83d\\ude00 \\"quoted\\" \\u0000 end"}'
     made = written(tmp_path, *segments(STAGE.port, line + b"\n"))
     assert fields(made, "lab.text") == [['ä😀 "quoted" ␀ end']]
+
+
+def test_peers_words_do_not_reach_the_terminal_as_they_stand(tmp_path: Path) -> None:
+    line = '{"type":"say","from":"\u009b31m\u202e\\u001b","\u009b2J":"\u202e"}\n'
+    made = written(tmp_path, *segments(STAGE.port, line.encode()))
+    for words in ([], ["-V", "-O", "lab"]):
+        shown = tshark(made, "-Y", "lab", *words)
+        assert ".31m" in shown
+        assert not [character for character in shown if character not in "\n\t" and printable(character) != character]
 
 
 def test_message_is_found_however_it_is_cut_into_segments(tmp_path: Path) -> None:
@@ -293,6 +303,20 @@ def test_wireshark_says_what_to_type_where_it_is_missing(
     shown = capsys.readouterr().out
     assert "wireshark -X lua_script:runs/lab.lua 'my room.pcapng'" in shown
     assert "Wireshark is not installed here" in shown
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_files_name_is_no_option_and_no_escape_sequence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    Path("-k\x1b[2J.pcapng").touch()
+    assert run(["wireshark", "--", "-k\x1b[2J.pcapng"]) == 0
+    shown = capsys.readouterr().out
+    assert "lua_script:runs/lab.lua './-k\N{REPLACEMENT CHARACTER}[2J.pcapng'" in shown
+    assert "\x1b" not in shown
+    assert run(["wireshark", "\x1b[2J.pcapng"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_elsewhere")

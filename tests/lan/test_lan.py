@@ -227,6 +227,19 @@ def test_command_that_fails_on_a_host_is_one_sentence(lan: Lan) -> None:
         lan.hosts["alice"].run(lan_module.ip_command(), "link", "show", "nothing")
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["head", "-c", "300000", "/dev/zero"], "it printed too much to be handed over"),
+        (["no-such-command"], "No such file or directory"),
+    ],
+)
+def test_host_survives_a_command_that_it_cannot_answer_for(lan: Lan, command: list[str], words: str) -> None:
+    with pytest.raises(LabError, match=words):
+        lan.hosts["bob"].run(*command)
+    assert lan.hosts["bob"].run("printf", "\\377\\n") == "\N{REPLACEMENT CHARACTER}\n"
+
+
 def test_host_has_its_own_settings(lan: Lan) -> None:
     path = "/proc/sys/net/ipv4/ip_forward"
     with open(path) as file:
@@ -266,6 +279,15 @@ def test_closed_lan_leaves_no_process(lan: Lan) -> None:
         assert all_ended() == 1 + len(PLAN)
     with pytest.raises(OSError, match="Bad file descriptor"):
         lan.hosts["alice"].make(socket.SOCK_STREAM)
+
+
+def test_host_that_was_killed_is_one_sentence(lan: Lan) -> None:
+    with watching(descendants(lan._process.pid)) as all_ended:
+        os.kill(min(descendants(lan._process.pid) - {lan._process.pid}), signal.SIGKILL)
+        all_ended()
+    for _ in range(2):  # the first finds out, and so does whoever asks again
+        with pytest.raises(LabError, match=r"^The LAN is gone: its first process was ended; start again\.$"):
+            lan.hosts["alice"].run("true")
 
 
 OWNER = """

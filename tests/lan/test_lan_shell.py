@@ -1,6 +1,8 @@
 """`make lan`, for real: a LAN that a program keeps, and what another terminal does on its hosts."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import re
 import select
@@ -9,17 +11,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from dnslib import QTYPE, RD, RR, DNSHeader, DNSQuestion, DNSRecord
 
 import stages
+from common import lan_enter
+from common.errors import LabError
 from common.lan import PLAN, PREFIX, Lan, LanUnavailable
 from lab import lan_hosts, lan_tmux, running
 from lab.cli import run as lab
 from lab.lan_shell import INSTEAD
+from lab.lan_verbs import name_line
 from lab.running import About
+from tests.captures import ALICE, SERVER, udp
 from tests.lan.test_lan import descendants, watching
 from tests.programs import SECONDS, Program, Terminal
 
@@ -157,6 +165,15 @@ def test_command_runs_where_it_was_typed_and_finds_the_lab(there: Kept) -> None:
     )
 
 
+def test_command_runs_at_the_root_where_its_folder_was_removed(there: Kept, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    enter = [sys.executable, "-I", "-S", lan_enter.__file__, running.chosen(there.id).control, "alice", "pwd"]
+    typed = ["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', str(gone), *enter]
+    done = subprocess.run(typed, capture_output=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stdout) == (0, b"/\n"), done.stderr
+
+
 def test_shell_says_who_and_where_one_is(there: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("bash"):
         pytest.skip("needs bash: sudo apt install bash")
@@ -186,6 +203,8 @@ def test_exec_of_what_is_no_command_is_one_sentence(there: Kept) -> None:
     done = on("alice", "no-such-command")
     assert (done.returncode, done.stderr) == (127, b"no-such-command: there is no such command here\n")
     assert on("alice", "/etc/passwd").returncode == 126
+    no_text = on("alice", os.fsdecode(b"\xff"))
+    assert (no_text.returncode, no_text.stderr) == (127, b"\xff: there is no such command here\n")
 
 
 WAITING = """
@@ -294,6 +313,19 @@ def test_capture_holds_the_ping(there: Kept, tmp_path: Path, start: Callable[...
     assert echoes(file, "are you there?") == 2
 
 
+@pytest.mark.parametrize("place_of", ["a folder", "a folder where nothing can be made"])
+def test_capture_that_cannot_be_written_is_one_sentence(there: Kept, tmp_path: Path, place_of: str) -> None:
+    file = str(tmp_path) if place_of == "a folder" else "/proc/alice.pcapng"
+    done = subprocess.run(
+        [*LAB, "capture", "alice", "--duration", "0.1", "--write", file],
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (2, False), done.stderr
+    assert f"{file} cannot be written" in done.stderr.decode()
+
+
 def test_capture_ends_by_itself_after_a_number_of_frames(there: Kept, start: Callable[..., Program]) -> None:
     capture = start(*LAB, "capture", "bob", "--count", "1")
     listens(capture)
@@ -331,6 +363,12 @@ def test_dns_shows_who_asks_and_who_answers(there: Kept, start: Callable[..., Pr
         "carol asks dns: bob.lab.test, A?",
         "dns answers carol: bob.lab.test, A: 10.13.37.22",
     ]
+
+
+def test_forged_answer_that_cannot_be_shown_is_passed_over() -> None:
+    record = DNSRecord(DNSHeader(qr=1), q=DNSQuestion("bob.lab.test", QTYPE.NAPTR))
+    record.add_answer(RR("bob.lab.test", QTYPE.LOC, rdata=RD(bytes.fromhex("00124f10f4143ea3d998ae95fda2354c"))))
+    assert name_line(udp(record.pack(), source=(SERVER, 53), target=(ALICE, 999))) == ""
 
 
 # The stage's programs
@@ -421,6 +459,39 @@ def test_runtime_folder_that_others_can_open_is_not_used(tmp_path: Path, monkeyp
     assert running._place() == Path("/tmp")
 
 
+def test_two_who_clear_up_after_a_dead_lan_take_each_other_for_no_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    left = tmp_path / f"{running.PREFIX}-{os.geteuid()}-dead"
+    left.mkdir(mode=0o700)
+    (left / "about").write_text('{"id": "dead", "stage": 1, "since": "12:00"}')
+    looker = running._lock(left, fcntl.LOCK_SH)
+    assert running.all_running() == []
+    os.close(looker)
+    assert not left.exists()
+
+
+def test_lan_of_another_version_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for said in ('{"id": "beef", "hosts": 7}', "{", "[]"):
+        with running.folder_of_its_own(1, "12:00") as (folder, _):
+            (folder / "about").write_text(said)
+            assert running.all_running() == []
+
+
+def test_folder_that_cannot_be_finished_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(LabError, match="is there room"), running.folder_of_its_own(1, "12:00"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_dead_lan_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with running.folder_of_its_own(1, "12:00") as (folder, about):
@@ -455,6 +526,25 @@ def test_nothing_is_left_whatever_ends_the_owner(
         assert entered.ends()[0] == -signal.SIGKILL
         assert listener.ends()[1:] == ("The LAN has ended.\n", "")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_the_server_starts_is_an_ordinary_end(place: Path) -> None:
+    command = [*LAB, "lan", "--no-tmux"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as owner:
+        until = time.monotonic() + SECONDS
+        while not any(b"lan_enter" in _typed(pid) for pid in descendants(owner.pid)):
+            assert time.monotonic() < until
+        os.killpg(owner.pid, signal.SIGINT)  # as a terminal sends it: to the server too
+        said, wrong = owner.communicate(timeout=SECONDS)
+    assert (owner.returncode, wrong) == (0, b"")
+    assert said.endswith(b"The LAN has ended; nothing of it is left.\n")
+
+
+def _typed(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def test_what_cannot_be_wished_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
