@@ -112,6 +112,8 @@ class Lan:
         self._orders = orders
         self.hosts = hosts
         self.kind: Kind = "switch"
+        self.folder = Path()
+        """Where whoever uses it keeps what is thrown away with it."""
         self.zone: dict[str, str] = {}
         """The names that its name server knows."""
         self.arranged = ("", "", False)

@@ -53,8 +53,8 @@ def inspect_arp(lan: Lan) -> None:
         try:
             lan.run(tc_command(), "qdisc", "replace", "dev", f"v-{name}", "clsact")
             lan.run(tc_command(), *filtering)
-        except (LabError, OSError):
-            with contextlib.suppress(OSError):  # there is no tc at all, so nothing to take back
+        except LabError:
+            with contextlib.suppress(LabError):  # there is no tc at all, so nothing to take back
                 uninspected(lan)
             raise LabError(
                 "The switch cannot inspect ARP here: arp_inspection=on needs the command `tc` (iproute2) and a kernel "

@@ -15,6 +15,7 @@ import socket
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, cast
 
 from common import dns, frames
@@ -157,6 +158,8 @@ class Loopback:
     def __init__(self) -> None:
         self.block, self._lock = _free_block()
         self.hosts = {name: LoopbackHost(name, self) for name in PLAN}
+        self.folder = Path()
+        """Where whoever uses it keeps what is thrown away with it."""
         self.zone: dict[str, str] = {}
         """The names that its name server knows."""
         self.wire = Wire({host.address: host.mac for host in self.hosts.values()})

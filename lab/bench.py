@@ -23,7 +23,7 @@ from lab.capture import Capture, Recording, TlsSecrets
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
 from lab.remarks import ScreenRow, remark
-from lab.scene import PATIENCE, Scene, Watch, memory
+from lab.scene import PATIENCE, Scene, Watch
 from lab.surroundings import Path, arrange, check_way
 from stages import Stage
 
@@ -132,10 +132,10 @@ class Bench:
         self.watch: Watch = silent
         """Who watches the scene that is run now."""
         self.recordings: dict[str, Recording] = {}
-        self._controlled: set[tuple[int, tuple[tuple[str, str], ...]]] = set()
-        self._patience = PATIENCE
+        self._controlled: dict[tuple[int, tuple[tuple[str, str], ...]], float] = {}
+        """The patience of the scenes whose control run was made, by stage and turned levers."""
         self._capture = Capture(network.mirror())
-        self._secrets = TlsSecrets(memory())
+        self._secrets = TlsSecrets(str(network.folder))
         self._rows: list[ScreenRow] = []
 
     @classmethod
@@ -186,8 +186,7 @@ class Bench:
         self.recordings["control"].secrets = secrets
         if faults:
             raise LabError(f"Without any attack the scene already fails, so nothing can be judged: {faults[0]}")
-        self._patience = max(PATIENCE, PACE * scene.slowest)
-        self._controlled.add(self._at(stage, levers))
+        self._controlled[self._at(stage, levers)] = max(PATIENCE, PACE * scene.slowest)
         return scene
 
     def _at(self, stage: Stage, levers: Levers) -> tuple[int, tuple[tuple[str, str], ...]]:
@@ -294,7 +293,8 @@ class Bench:
                 self._rows.append(ScreenRow(self._capture.next_number(), place, row))
             watch(place, row)
 
-        return made(stage, levers, self.network, noted, self._patience, log_secrets=self._secrets.log)
+        patience = self._controlled.get(self._at(stage, levers), PATIENCE)
+        return made(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

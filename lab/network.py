@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Final, Literal
 
 from common import loopback
@@ -18,8 +21,18 @@ CHOICES: Final = ("lan", "loopback")
 Network = Lan | Loopback
 
 
-def build(choice: str) -> tuple[Network, str]:
-    """The network that was asked for, and, where `auto` had to fall back, one sentence why.
+MEMORY: Final = "/dev/shm"  # noqa: S108 - a folder of its own is made there, for this user only
+"""Where a scene's files are kept, if it is there: writing "to the disk" takes no time, and all is thrown away."""
+
+
+def memory() -> str | None:
+    """Where files that are thrown away are kept; None for the usual place."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
+
+
+def build(choice: str, folder: Path | None = None) -> tuple[Network, str]:
+    """The network that was asked for, and, where `auto` had to fall back, one sentence why. A LAN takes the folder away
+    when this process ends, however it does.
 
     Raises LabError where it was asked for by name and cannot be had.
     """
@@ -28,7 +41,7 @@ def build(choice: str) -> tuple[Network, str]:
     if choice not in ("lan", "auto"):
         raise LabError(f"NETWORK= is lan or loopback; {choice} is neither.")
     try:
-        return Lan.build(), ""
+        return Lan.build(sweep=folder), ""
     except LanUnavailable as why:
         if choice == "lan":
             raise
@@ -41,13 +54,15 @@ async def running(choice: str, asked: Callable[[str], None] = lambda line: None)
 
     asked: is given a line for every query that the name server gets, as it comes.
     """
-    network, why = build(choice)
-    network.zone = {f"{name}.{DOMAIN}": host.address for name, host in network.hosts.items()}
-    names = NameServer(network.zone, asked)
-    try:
-        await names.start(network.hosts["dns"], PORT if isinstance(network, Lan) else loopback.DNS_PORT)
-        yield network, why
-    finally:
-        names.close()
-        network.close()
-        await asyncio.sleep(0)
+    with tempfile.TemporaryDirectory(prefix="lab-", dir=memory(), ignore_cleanup_errors=True) as folder:
+        network, why = build(choice, Path(folder))
+        network.folder = Path(folder)
+        network.zone = {f"{name}.{DOMAIN}": host.address for name, host in network.hosts.items()}
+        names = NameServer(network.zone, asked)
+        try:
+            await names.start(network.hosts["dns"], PORT if isinstance(network, Lan) else loopback.DNS_PORT)
+            yield network, why
+        finally:
+            names.close()
+            network.close()
+            await asyncio.sleep(0)

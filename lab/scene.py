@@ -6,7 +6,6 @@ fast as its messages; where an attack holds something back, patience ends the wa
 
 import asyncio
 import contextlib
-import os
 import secrets
 import shutil
 import ssl
@@ -54,15 +53,7 @@ MEMBERS: Final = ("alice", "bob", "carol")
 
 CANARIES: Final = ("room", "whisper", "password", "later-room", "later-whisper", "weak-password")
 
-MEMORY: Final = "/dev/shm"  # noqa: S108 - a folder of its own is made there, for this user only
-"""Where a scene's files are kept, if it is there: writing "to the disk" takes no time, and all is thrown away."""
-
 Watch = Callable[[str, str], None]
-
-
-def memory() -> str | None:
-    """Where files that are thrown away are kept; None for the usual place."""
-    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,7 @@ class Scene:
         told = weak_password.draw() if self.stage.wants_passphrase(self.levers) else ""  # as people choose one
         self.people = {n: Person(n, 0, secrets.token_urlsafe(12), register=True, passphrase=told) for n in MEMBERS}
         self.people["alice"] = replace(self.people["alice"], password=self.canaries["password"])
-        with tempfile.TemporaryDirectory(prefix="lab-", dir=memory()) as folder:
+        with tempfile.TemporaryDirectory(prefix="scene-", dir=self.network.folder) as folder:
             for name in ("server", "mallory", *MEMBERS):
                 (Path(folder) / name).mkdir()
                 if name in self.people:

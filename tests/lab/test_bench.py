@@ -285,7 +285,7 @@ def test_man_in_the_middle_puts_the_victims_back() -> None:
 def test_network_that_cannot_be_had_is_replaced_and_said_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def forbidden(names: list[str] | None = None) -> Lan:
+    def forbidden(names: list[str] | None = None, sweep: Path | None = None) -> Lan:
         raise LanUnavailable("The LAN needs user namespaces, and they are forbidden here.")
 
     monkeypatch.setattr(Lan, "build", forbidden)
