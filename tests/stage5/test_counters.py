@@ -139,7 +139,7 @@ def test_what_was_accepted_is_on_the_disk_before_it_can_be_shown(tmp_path: Path)
 
 def test_what_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
     counters = Counters(tmp_path, BOB)
-    (tmp_path / "seen.json.part").mkdir()
+    (tmp_path / "seen.json").mkdir()  # nothing can take its place
     with pytest.raises(LabError, match=r"cannot be written \(Is a directory\)"):
         counters.accept(ALICE, "room", (1, 0))
 

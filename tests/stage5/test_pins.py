@@ -62,7 +62,7 @@ def test_file_is_closed_to_others_and_nothing_else_is_left(file: Path) -> None:
 
 def test_crash_while_writing_leaves_what_was_known(file: Path) -> None:
     Pins(file).meet("bob", ONE)
-    file.with_name("pins.json.part").write_bytes(b'{"bob"')
+    file.with_name(".pins.json-00c0ffee.part").write_bytes(b'{"bob"')
     assert Pins(file).meet("bob", TWO) == "changed"
 
 
