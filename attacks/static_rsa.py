@@ -114,7 +114,10 @@ def opened(client_sent: bytes, server_sent: bytes, key: RSAPrivateKey) -> bytes:
     if suite is None or len(encrypted) * 8 != key.key_size:
         return b""
     hash_name, key_bytes = suite
-    premaster = key.decrypt(encrypted, PKCS1v15())
+    try:
+        premaster = key.decrypt(encrypted, PKCS1v15())
+    except ValueError:  # a number beyond this key's modulus
+        return b""
     client_random, server_random = hello[2:34], answer[2:34]
     if EXTENDED_MASTER_SECRET in _extensions(answer[session_id_end + 3 :]):
         flight = [message for message in server.handshake if message[0] != NEW_SESSION_TICKET]  # it comes later

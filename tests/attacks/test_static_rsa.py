@@ -79,6 +79,15 @@ def test_another_key_opens_nothing(key: rsa.RSAPrivateKey, tmp_path: Path) -> No
     assert static_rsa.opened(*sent, rsa.generate_private_key(65537, 2048)) == b""
 
 
+def test_number_beyond_the_keys_modulus_opens_nothing(key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
+    client, server = recorded(key, tmp_path, "AES256-GCM-SHA384", [b"first line\n"])
+    exchange = static_rsa.side(client).message(static_rsa.CLIENT_KEY_EXCHANGE)
+    assert exchange
+    encrypted = exchange[2:]
+    assert len(encrypted) == 256
+    assert static_rsa.opened(client.replace(encrypted, b"\xff" * 256), server, key) == b""
+
+
 @pytest.mark.parametrize("cut", [0, 1, 4, 40, 200])
 def test_recording_that_begins_and_nothing_more_is_no_error(key: rsa.RSAPrivateKey, tmp_path: Path, cut: int) -> None:
     client, server = recorded(key, tmp_path, "AES256-GCM-SHA384", [b"first line\n"])
