@@ -55,28 +55,27 @@ def told(victim: str, victim_card: str, other: str, other_card: str, sender_card
 
 @contextlib.asynccontextmanager
 async def poisoned(
-    foothold: Foothold, host: LanHost, cards: dict[str, str], pairs: Sequence[Pair]
+    foothold: Foothold, host: LanHost, card: socket.socket, cards: dict[str, str], pairs: Sequence[Pair]
 ) -> AsyncIterator[None]:
     """Keep each victim's ARP cache saying that the other of its pair is at us; at the end, put the caches right.
 
-    cards: the true cards, by address. Where not all victims hear it within TAKING_SECONDS, the foothold is told that
-    the position was missed, and the block runs all the same.
+    card: our own. cards: the true cards, by address. Where not all victims hear it within TAKING_SECONDS, the foothold
+    is told that the position was missed, and the block runs all the same.
     """
     forged = [frame for victim, other in pairs for frame in told(victim, cards[victim], other, host.mac, host.mac)]
     truth = [frame for victim, other in pairs for frame in told(victim, cards[victim], other, cards[other], host.mac)]
-    with host.packet_socket() as card:
+    try:
+        await _explained(foothold, host, cards, pairs, card)
+        deaf = await _until_answered(card, host, forged, pairs)
+        _say(foothold, host, {victim for victim, _ in pairs}, deaf)
+        keeping = asyncio.create_task(_keep(card, forged))
         try:
-            await _explained(foothold, host, cards, pairs, card)
-            deaf = await _until_answered(card, host, forged, pairs)
-            _say(foothold, host, {victim for victim, _ in pairs}, deaf)
-            keeping = asyncio.create_task(_keep(card, forged))
-            try:
-                yield
-            finally:
-                keeping.cancel()
+            yield
         finally:
-            send(card, truth)
-            foothold.note("ARP: told everybody again whose card is whose")
+            keeping.cancel()
+    finally:
+        send(card, truth)
+        foothold.note("ARP: told everybody again whose card is whose")
 
 
 def _say(foothold: Foothold, host: LanHost, victims: set[str], deaf: set[str]) -> None:
@@ -107,7 +106,9 @@ async def _explained(
     )
 
 
-async def true_cards(host: LanHost, addresses: Collection[str], name_of: Callable[[str], str] = str) -> dict[str, str]:
+async def true_cards(
+    host: LanHost, card: socket.socket, addresses: Collection[str], name_of: Callable[[str], str] = str
+) -> dict[str, str]:
     """Ask the ordinary way whose card these addresses are at. Raises LabError where nobody answers for one."""
     from scapy.layers.l2 import ARP, Ether
 
@@ -119,12 +120,9 @@ async def true_cards(host: LanHost, addresses: Collection[str], name_of: Callabl
         cards[arp.psrc] = arp.hwsrc
         return set(addresses) <= set(cards)
 
-    with host.packet_socket() as card:
-        if not await _answers(card, host, asked, take):
-            absent = ", ".join(f"{address} ({name_of(address)})" for address in addresses if address not in cards)
-            raise LabError(
-                f"Nobody answers ARP for {absent}; there is no such host on this network, so no way between."
-            )
+    if not await _answers(card, host, asked, take):
+        absent = ", ".join(f"{address} ({name_of(address)})" for address in addresses if address not in cards)
+        raise LabError(f"Nobody answers ARP for {absent}; there is no such host on this network, so no way between.")
     return cards
 
 

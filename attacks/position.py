@@ -33,8 +33,8 @@ async def position(foothold: Foothold, host: LanHost, way: str) -> AsyncIterator
     """Be where all hosts' traffic flows through, or, to spoof DNS, only the questions of those who ask; until the
     block ends. Gives the true cards of all others, by address. Raises LabError where one of them is not there."""
     others = {name: f"{PREFIX}.{PLAN[name]}" for name in VICTIMS}
-    cards = await true_cards(host, list(others.values()), foothold.name_of)
-    with forwarding(host):
+    with host.packet_socket() as card, forwarding(host):
+        cards = await true_cards(host, card, list(others.values()), foothold.name_of)
         if "gateway" in (way, foothold.via):
             await foothold.explain(
                 "The members' machines were told by DHCP, when they joined this Wi-Fi, that the way to everywhere is "
@@ -45,7 +45,7 @@ async def position(foothold: Foothold, host: LanHost, way: str) -> AsyncIterator
             yield cards
         else:
             pairs = list(permutations(others.values(), 2)) if way == "arp_spoofing" else questions(others)
-            async with poisoned(foothold, host, cards, pairs):
+            async with poisoned(foothold, host, card, cards, pairs):
                 if way == "arp_spoofing":
                     await foothold.explain(FLOWING)
                 yield cards
