@@ -97,6 +97,7 @@ def read_by_scapy(path: Path) -> int:
 
     def count(packet: object) -> None:
         nonlocal found
+        # scapy's iterator is typed as giving packets or nothing; here it gives packets.
         found += len(packet[ChatStream].messages) if ChatStream in packet else 0  # type: ignore[index,operator]
 
     sniff(offline=str(path), session=TCPSession, store=False, prn=count)

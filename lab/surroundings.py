@@ -1,10 +1,10 @@
 """What the network is before a scene begins, and what the referee hears at Mallory's card while it runs."""
 
-import struct
 from dataclasses import dataclass, field
 from typing import Final
 
 from attacks import WAYS, Attack
+from attacks.packets import Packet, dissected
 from common import lan_levers
 from common.errors import LabError
 from common.lan import Kind, Lan, LanHost, ip_command
@@ -12,7 +12,7 @@ from common.levers import LAN, Levers
 from lab.capture import Capture, Recording
 from lab.network import Network
 
-ETHERTYPE_IP, ETHERTYPE_ARP, TCP, UDP = 0x0800, 0x0806, 6, 17
+ETHERTYPE_ARP: Final = 0x0806
 REAL_LAN_ONLY: Final = ("arp", "arp_inspection")
 
 
@@ -71,30 +71,6 @@ def check_way(attack: Attack, via: str) -> None:
         raise LabError(f"{attack.name} cannot be told to go via {via}; {can}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """What the referee looks at in a frame: cards, IPv4 addresses, TCP or UDP ports, and whether it carries words."""
-
-    cards: tuple[str, str]
-    addresses: tuple[str, str]
-    protocol: int
-    ports: tuple[int, int]
-    words: bool
-
-
-def packet_in(frame: bytes) -> Packet | None:
-    """The TCP segment or UDP datagram in a frame; None where there is none."""
-    if len(frame) < 42 or int.from_bytes(frame[12:14], "big") != ETHERTYPE_IP or frame[23] not in (TCP, UDP):
-        return None
-    start = 14 + (frame[14] & 15) * 4
-    length = 14 + int.from_bytes(frame[16:18], "big")
-    header = (frame[start + 12] >> 4) * 4 if frame[23] == TCP and len(frame) > start + 12 else 8
-    ports = struct.unpack_from("!HH", frame, start) if len(frame) >= start + 4 else (0, 0)
-    cards = (frame[6:12].hex(":"), frame[0:6].hex(":"))
-    addresses = (".".join(map(str, frame[26:30])), ".".join(map(str, frame[30:34])))
-    return Packet(cards, addresses, frame[23], (ports[0], ports[1]), length > start + header)
-
-
 @dataclass
 class Path:
     """What was seen of the way that Alice's traffic with the server took: by a socket of the bench's at Mallory's
@@ -141,23 +117,22 @@ class Path:
         alice, server, mallory = (self.lan.hosts[name] for name in ("alice", "server", "mallory"))
         there, back = [], []
         for number, (_, frame) in enumerate(recording.frames, 1):
-            packet = packet_in(frame)
-            if packet is None or not packet.words or packet.protocol != TCP or packet.cards[1] != mallory.mac:
+            packet = _words(frame)
+            if packet is None or frame[:6].hex(":") != mallory.mac:
                 continue
-            source, target = packet.addresses
-            if source == alice.address and target in (server.address, mallory.address) and packet.ports[1] == self.port:
+            source, target = packet.source, packet.target
+            if source[0] == alice.address and target in ((host.address, self.port) for host in (server, mallory)):
                 there.append(number)
-            if source == server.address and target in (alice.address, mallory.address) and packet.ports[0] == self.port:
+            if source == (server.address, self.port) and target[0] in (alice.address, mallory.address):
                 back.append(number)
         return there, back
 
     def past(self, recording: Recording) -> int:
         """How many frames with words of Alice's went to the server's own card."""
         alice, server = self.lan.hosts["alice"], self.lan.hosts["server"]
-        packets = (packet_in(frame) for _, frame in recording.frames)
-        return sum(
-            1 for p in packets if p and p.words and p.cards == (alice.mac, server.mac) and p.ports[1] == self.port
-        )
+        between = bytes.fromhex((server.mac + alice.mac).replace(":", ""))
+        packets = (_words(frame) for _, frame in recording.frames if frame[:12] == between)
+        return sum(1 for packet in packets if packet and packet.target[1] == self.port)
 
     def why_not(self, recording: Recording) -> str:
         """Why nothing flowed through Mallory, from Alice's table and from what crossed the switch."""
@@ -170,6 +145,12 @@ class Path:
             return "not one forged ARP frame of Mallory's crossed the switch"
         believed = self.neighbour or "no card"
         return f"Alice believes that {self.about.address} is at {believed}, and Mallory's card is {mallory.mac}"
+
+
+def _words(frame: bytes) -> Packet | None:
+    """The TCP segment in a frame; None where it carries nothing."""
+    packet = dissected(frame)
+    return packet if packet and packet.transport == "TCP" and packet.data else None
 
 
 def _forged(frame: bytes, by: LanHost) -> bool:

@@ -8,12 +8,13 @@ import pytest
 import attacks
 import stages
 from attacks import Claim
+from attacks.packets import dissected
 from common.levers import LAN, Levers
 from common.loopback import Loopback
 from lab.capture import Recording
 from lab.referee import RULES, Finding
 from lab.scene import Scene, Spoken
-from lab.surroundings import Path, arrange, kind_for, packet_in
+from lab.surroundings import Path, arrange, kind_for
 
 HOSTS = {
     name: SimpleNamespace(name=name, address=f"10.13.37.{byte}", mac=f"02:00:00:00:00:{byte:02x}", pinned={})
@@ -114,9 +115,9 @@ def test_packet_with_options_in_its_header_is_read() -> None:
     from scapy.layers.l2 import Ether
 
     datagram = Ether() / IP(src="10.0.0.1", dst="10.0.0.2", options=[IPOption_NOP()] * 4) / UDP(sport=1, dport=2) / b"x"
-    packet = packet_in(bytes(datagram))
+    packet = dissected(bytes(datagram))
     assert packet
-    assert (packet.addresses, packet.ports, packet.words) == (("10.0.0.1", "10.0.0.2"), (1, 2), True)
+    assert (packet.source, packet.target, bool(packet.data)) == (("10.0.0.1", 1), ("10.0.0.2", 2), True)
 
 
 @pytest.mark.parametrize(
