@@ -87,6 +87,7 @@ def _lines(*command: str) -> int:
 
 def read_by_scapy(path: Path) -> int:
     """The lab's layers, found by scapy's own reassembly."""
+    from scapy.packet import Packet
     from scapy.sendrecv import sniff
     from scapy.sessions import TCPSession
 
@@ -95,10 +96,9 @@ def read_by_scapy(path: Path) -> int:
     bind(PORT)
     found = 0
 
-    def count(packet: object) -> None:
+    def count(packet: Packet) -> None:
         nonlocal found
-        # scapy's iterator is typed as giving packets or nothing; here it gives packets.
-        found += len(packet[ChatStream].messages) if ChatStream in packet else 0  # type: ignore[index,operator]
+        found += len(packet[ChatStream].messages) if ChatStream in packet else 0
 
     sniff(offline=str(path), session=TCPSession, store=False, prn=count)
     return found

@@ -4,6 +4,7 @@ import itertools
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -114,16 +115,17 @@ def test_port_that_is_used_again_begins_a_new_stream() -> None:
 
 def test_conversations_are_numbered_as_they_begin_both_directions_alike() -> None:
     listener = Listener(5001)
-    there, back = {"source": (ALICE, 4000)}, {"source": (SERVER, 5001), "target": (ALICE, 4000)}
+    there: dict[str, Any] = {"source": (ALICE, 4000)}
+    back: dict[str, Any] = {"source": (SERVER, 5001), "target": (ALICE, 4000)}
     frames = [
-        tcp(HELLO, 1000, **there),  # type: ignore[arg-type]
+        tcp(HELLO, 1000, **there),
         udp(WHISPER),
-        tcp(HELLO, 1000, **back),  # type: ignore[arg-type]
+        tcp(HELLO, 1000, **back),
         udp(WHISPER, source=(BOB, 9), target=(ALICE, 7)),
-        tcp(b"", 9, flags=SYN, **there),  # type: ignore[arg-type]
-        tcp(b"", 500, flags=SYN | ACK, **back),  # type: ignore[arg-type]
-        tcp(HELLO, 501, **back),  # type: ignore[arg-type]
-        tcp(HELLO, 10, **there),  # type: ignore[arg-type]
+        tcp(b"", 9, flags=SYN, **there),
+        tcp(b"", 500, flags=SYN | ACK, **back),
+        tcp(HELLO, 501, **back),
+        tcp(HELLO, 10, **there),
     ]
     assert [said.conversation for frame in frames for said in listener.hear(frame)] == [1, 2, 1, 2, 3, 3]
 
