@@ -34,8 +34,10 @@ class Windows:
         self._about = about
         self._entering = entering
         self._prefix = "C-a" if os.environ.get("TMUX") else "C-b"  # C-b is the outer tmux's
-        # a window takes its PATH from whoever asks for it
-        self._environment = lan_enter.environment({"TMUX": None, "TMUX_PANE": None}, lan_hosts.path(str(folder)))
+        # A window takes its PATH from whoever asks for it. What a window runs is written for sh, and tmux would give it
+        # to the person's own shell: fish reads it otherwise, and where that is nologin no window stays.
+        changes = {"TMUX": None, "TMUX_PANE": None, "SHELL": "/bin/sh"}
+        self._environment = lan_enter.environment(changes, lan_hosts.path(str(folder)))
 
     async def open(self) -> None:
         """Start tmux with the overview and the server's window. Raises LabError."""

@@ -103,7 +103,10 @@ class Terminal:
         while any(sum(text in row for row in self.rows()) < texts.count(text) for text in texts):
             ready, _, _ = select.select([self.master], [], [], max(0.0, until - time.monotonic()))
             assert ready, f"expected {texts}; the screen has {self.rows()}"
-            self._stream.feed(os.read(self.master, 65536))
+            try:
+                self._stream.feed(os.read(self.master, 65536))
+            except OSError:  # the program has ended, and with it the terminal
+                raise AssertionError(f"expected {texts}; it has ended, and the screen has {self.rows()}") from None
 
     def ends(self) -> int:
         """Wait for the program's end."""

@@ -609,8 +609,9 @@ def test_windows_show_every_host_and_leaving_them_leaves_nothing(
     short_place: Path, needs: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, outer: str, key: str
 ) -> None:
     needs("tmux")
-    if outer:  # started inside a tmux, which keeps its own prefix
+    if outer:  # started inside a tmux, which keeps its own prefix; and by somebody who may not log in
         monkeypatch.setenv("TMUX", outer)
+        monkeypatch.setenv("SHELL", shutil.which("false") or "/bin/false")
     with contextlib.closing(Terminal(*LAB, "lan")) as terminal:
         terminal.sees("Stage 1: Plaintext", f"{key}, or closing this terminal, ends the LAN", "@switch:")
         assert "F1 overview F2 server F3 alice F4 bob F5 carol F6 eve F7 mallory F8 dns" in terminal.rows()[-1]
