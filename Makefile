@@ -55,7 +55,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix diff wireshark flow audits test check lock clean
+TARGETS := help doctor lan matrix field diff wireshark flow audits test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -64,7 +64,7 @@ export LAB_UNKNOWN $(TYPED)
 help doctor:
 	@$(SETUP) lab $@
 
-lan matrix diff wireshark flow audits:
+lan matrix field diff wireshark flow audits:
 	@$(SETUP) lab $@ $(OPTIONS)
 
 test:

@@ -35,15 +35,15 @@ from common.wire import LineReader, Reader
 
 
 def reader_for(levers: Levers) -> Callable[[], Reader]:
-    """The reader that the lever `framing` asks for."""
+    """The reader that the lever `framing` asks for; lines where there is no such lever."""
     readers: dict[str, Callable[[], Reader]] = {"lines": LineReader, "none": WhateverArrives}
-    return readers[levers["framing"]]
+    return readers[levers.get("framing", "lines")]
 
 
 def rows_for(levers: Levers) -> terminal.Rows:
-    """The way onto a screen that the lever `display` asks for."""
+    """The way onto a screen that the lever `display` asks for; sanitised where there is no such lever."""
     ways: dict[str, terminal.Rows] = {"sanitised": terminal.rows, "raw": display_raw.rows}
-    return ways[levers["display"]]
+    return ways[levers.get("display", "sanitised")]
 
 
 def server_address(text: str, port: int) -> tuple[str, int]:

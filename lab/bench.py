@@ -132,6 +132,8 @@ class Bench:
         self.watch: Watch = silent
         """Who watches the scene that is run now."""
         self.recordings: dict[str, Recording] = {}
+        self.scene: Callable[..., Scene] = Scene
+        """What is played: the stages' scene, or that of something else that is attacked."""
         self._controlled: dict[tuple[int, tuple[tuple[str, str], ...]], float] = {}
         """The patience of the scenes whose control run was made, by stage and turned levers."""
         self._capture = Capture(network.mirror())
@@ -168,7 +170,7 @@ class Bench:
         levers: Levers,
         watch: Watch = silent,
         judge: Callable[[Scene], list[str]] | None = None,
-        made: Callable[..., Scene] = Scene,
+        made: Callable[..., Scene] | None = None,
     ) -> Scene:
         """Run the scene, or another that is `made`, with nobody attacking.
 
@@ -180,7 +182,7 @@ class Bench:
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
         if judge is None:  # boxes for several members merge, with nobody attacking
-            judge = victim_faults if levers["framing"] == "none" else control_faults
+            judge = victim_faults if levers.get("framing") == "none" else control_faults
         faults = judge(scene)
         remark(self.recordings["control"], "tap", scene.canaries, self._rows, [])
         self.recordings["control"].secrets = secrets
@@ -253,8 +255,9 @@ class Bench:
     async def what_ifs(self, cell: Cell, stage: Stage, attack: Attack, goal: Goal) -> None:
         """Run a cell again: a held one without its defence, and where that is several levers, with each alone; a broken
         one under its remedy; any under the other levers that the goal names. Each set of levers is run once, and has a
-        control run of its own."""
+        control run of its own. The capture that is kept stays that of the cell."""
         ran: dict[str, Cell] = {}
+        recording = self.recordings.get(cell.id)
 
         async def again(words: str, expected: str) -> WhatIf:
             levers = Levers.parse(words, stage.levers)
@@ -271,6 +274,8 @@ class Bench:
             cell.remedy = await again(words, "held")
         others = goal.what_ifs_at(stage.number, cell.case)
         cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
+        if recording:
+            self.recordings[cell.id] = recording
 
     def _set(
         self,
@@ -279,7 +284,7 @@ class Bench:
         watch: Watch,
         attack: Attack | None = None,
         via: str = "",
-        made: Callable[..., Scene] = Scene,
+        made: Callable[..., Scene] | None = None,
     ) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
         arrange(self.network, levers, attack, via)
@@ -294,7 +299,7 @@ class Bench:
             watch(place, row)
 
         patience = self._controlled.get(self._at(stage, levers), PATIENCE)
-        return made(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
+        return (made or self.scene)(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

@@ -426,6 +426,16 @@ def audits(**given: Any) -> None:
     _bench(lambda: regenerate(_options(**given)))
 
 
+@lab.command(help="The kit turned on a protocol nobody here wrote: IRC, as ngircd serves it. ATTACK: only that one.")
+@click.argument("attack", default="")
+@click.option("-v", "--verbose", is_flag=True, help="Show what happens as it happens.")
+@on_the_bench
+def field(attack: str, **given: Any) -> None:
+    from lab.field.verbs import field
+
+    _bench(lambda: field(attack, _options(**given)))
+
+
 @lab.command("diff", help="What a stage changes, as a diff: the lesson.")
 @click.option("--from", "before", type=int, help="The stage before; the next lower one otherwise.")
 @click.option("--to", "after", type=int, default=0, help="The stage.")

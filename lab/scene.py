@@ -27,7 +27,7 @@ from common.runtime import Client
 from common.session import Address, Person, Server, ServerEffect, Show, alarm
 from lab import weak_password
 from lab.certificates import handed_out
-from lab.hosting import running_server, start_client
+from lab.hosting import Running, running_server, start_client
 from lab.loot import RecordedServer, keys_in
 from lab.network import Network
 from lab.observed import ObservedServer
@@ -144,8 +144,7 @@ class Scene:
             return await self._play(attack, goal, self.taken or self.recorded or self.server)
 
     async def _play(self, attack: Attack | None, goal: Goal | None, server_side: Server) -> Claim:
-        at = self.network.hosts["server"]
-        async with running_server(self.stage, self.levers, at, server_side, self.folder / "server") as running:
+        async with self.hosted(server_side) as running:
             server, self.perform = running.address, running.perform
             self.address = server
             if self.taken:
@@ -170,6 +169,11 @@ class Scene:
                 for client in (*self.visitors, *(member.client for member in self.members.values())):
                     client.close()  # or it would connect again when the server stops
                     await client.ended.wait()
+
+    def hosted(self, server_side: Server) -> contextlib.AbstractAsyncContextManager[Running]:
+        """The server on its host, until the block ends."""
+        at = self.network.hosts["server"]
+        return running_server(self.stage, self.levers, at, server_side, self.folder / "server")
 
     async def _script(
         self, cast: list[str], foothold: "SceneFoothold | None", task: "asyncio.Task[Claim] | None", server: Address
