@@ -255,9 +255,9 @@ class Bench:
     async def what_ifs(self, cell: Cell, stage: Stage, attack: Attack, goal: Goal) -> None:
         """Run a cell again: a held one without its defence, and where that is several levers, with each alone; a broken
         one under its remedy; any under the other levers that the goal names. Each set of levers is run once, and has a
-        control run of its own. The capture that is kept stays that of the cell."""
+        control run of its own. The captures that are kept stay those of the cell, and of the control run before it."""
         ran: dict[str, Cell] = {}
-        recording = self.recordings.get(cell.id)
+        recordings = dict(self.recordings)
 
         async def again(words: str, expected: str) -> WhatIf:
             levers = Levers.parse(words, stage.levers)
@@ -274,8 +274,7 @@ class Bench:
             cell.remedy = await again(words, "held")
         others = goal.what_ifs_at(stage.number, cell.case)
         cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
-        if recording:
-            self.recordings[cell.id] = recording
+        self.recordings |= recordings
 
     def _set(
         self,

@@ -98,18 +98,18 @@ class Visitor:
 
     async def enter(self, nick: str, password: str = "") -> bool:
         """Connect and join; False where the server does not let us in."""
-        self._client = await self._foothold.enter(nick, self._show, password)
+        self.client = await self._foothold.enter(nick, self._show, password)
         return await self.until("here: ")
 
     async def type(self, line: str, answer: str) -> bool:
         """Type a line; does an answer that begins so come, before the connection ends?"""
         self._shown.clear()
-        self._client.typed(line)
+        self.client.typed(line)
         return await self.until(answer)
 
     async def until(self, beginning: str) -> bool:
         """Wait for what begins so to be shown; False where the connection ends without."""
-        over = asyncio.create_task(self._client.ended.wait())
+        over = asyncio.create_task(self.client.ended.wait())
         while not any(text.startswith(beginning) for text in self._shown) and not over.done():
             self._changed.clear()
             changed = asyncio.create_task(self._changed.wait())
@@ -120,9 +120,9 @@ class Visitor:
 
     async def leave(self, words: str = "") -> None:
         """Say something, and go."""
-        self._client.typed(words)
-        self._client.close()
-        await self._client.ended.wait()
+        self.client.typed(words)
+        self.client.close()
+        await self.client.ended.wait()
 
     def _show(self, show: Show) -> None:
         self._foothold.note(f"{self._foothold.host.name}'s screen: {show.text}")
@@ -146,8 +146,8 @@ class Visitor:
 )
 async def stolen_operator(foothold: Foothold, goal: Goal) -> Claim:
     """While Alice is there, her nick cannot be had. But an operator may end anybody's connection (KILL), Alice is an
-    operator, and the password with which she said so went over the air. Eve becomes an operator too, throws Alice out,
-    and has her nick before Alice's client has come back.
+    operator, and the password with which she said so went over the air. Eve becomes an operator too, leaves the
+    channel, throws Alice out, has her nick before Alice's client can come back, and joins again.
     """
     heard: list[Heard] = []
     with tapped(foothold, heard.append, irc.fields):
@@ -160,10 +160,11 @@ async def stolen_operator(foothold: Foothold, goal: Goal) -> Claim:
         return Claim(did="heard the operator's password, and was not let in")
     if not await visitor.type("/oper alice", "you are an IRC operator now"):
         return Claim(did="tried the operator's password, and was refused")
-    if not await visitor.type("/kill alice We are cleaning up.", "alice left"):
-        return Claim(did="became an operator, but could not throw Alice out")
+    visitor.client.typed("/part")  # so that nobody in the channel sees a nick change
+    visitor.client.typed("/kill alice We are cleaning up")
     if not await visitor.type("/nick alice", "eve is called alice now"):
-        return Claim(did="threw Alice out, but Alice was back before her nick could be taken")
+        return Claim(did="became an operator, but did not get Alice's nick")
+    await visitor.type("/join", "here: ")
     words = f"Bob, please send 100 to account {secrets.randbelow(10**8):08d}."
     await visitor.leave(words)
     return Claim(did=f"became an operator, threw Alice out, took her nick, and said: {words}")

@@ -90,6 +90,7 @@ class Session:
         self._password = password
         self._server_password = server_password
         self._here: list[str] = []
+        self._inside = False
 
     @property
     def commands(self) -> Mapping[str, Callable[[str], list[ClientEffect]]]:
@@ -98,6 +99,8 @@ class Session:
             "/oper": lambda name: [_send("OPER", name or self.name, self._password)],
             "/nick": lambda nick: [_send("NICK", nick)],
             "/kill": lambda rest: [_send("KILL", *rest.split(" ", 1))],
+            "/part": lambda _: [_send("PART", CHANNEL)],
+            "/join": lambda _: [_send("JOIN", CHANNEL)],
         }
 
     def connected(self) -> list[ClientEffect]:
@@ -107,7 +110,7 @@ class Session:
 
     def disconnected(self) -> None:
         """Forget who was there."""
-        self._here = []
+        self._here, self._inside = [], False
 
     def received(self, line: Line) -> list[ClientEffect]:
         """A line arrived; what a member need not see is passed over."""
@@ -115,6 +118,7 @@ class Session:
             case "PING", [token, *_]:
                 return [_send("PONG", token)]
             case "001", _:
+                self._inside = True
                 return [_send("JOIN", CHANNEL)]
             case "353", [*_, names]:
                 self._here += [name.lstrip("~&@%+") for name in names.split()]
@@ -126,9 +130,10 @@ class Session:
             case "381", _:
                 return [notice("you are an IRC operator now")]
             case "433" | "464", [*_, why]:
-                return [alarm(f"The server refuses: {why}."), Close()]
+                return [alarm(f"The server refuses: {why}"), Close()]
             case "ERROR", [*_, why]:
-                return [alarm(f"The server closed the connection: {why}.")]
+                closed = alarm(f"The server closed the connection: {why}")
+                return [closed] if self._inside else [closed, Close()]  # who is not let in does not try again
             case _:
                 return self._moved(line)
         return []

@@ -39,6 +39,7 @@ PLAIN: Final = """\
 Name = irc.{domain}
 Info = the field audit of the Progressive Security Lab
 AdminInfo1 = nobody
+MotdPhrase = Welcome to the lab.
 Listen = {address}
 Ports = {port}
 {password}
@@ -76,6 +77,11 @@ def version() -> str:
     """What `ngircd --version` says first. Raises LabError."""
     done = subprocess.run([program(), "--version"], check=False, capture_output=True, text=True, errors="replace")
     return (done.stdout.splitlines() or ["ngIRCd, of unknown version"])[0]
+
+
+def short(version: str) -> str:
+    """`ngIRCd 26.1`, without what it was built with."""
+    return version.partition("-")[0]
 
 
 @dataclass

@@ -49,7 +49,7 @@ async def field(name: str, options: Options) -> int:
     wanted = items(name)
     async with benches(options.network, 1 if report.verbose else WIDTH) as side_by_side:
         play(side_by_side)
-        report.line(f"The field: IRC, as {target} serves it", "bold")
+        report.line(f"The field: IRC, as {ngircd.short(target)} serves it", "bold")
         say_network(report, side_by_side[0])
         report.line("Alice, Bob and Carol talk in #lab; a scene of its own, with fresh secrets, for every line below.")
         told = InOrder(wanted, lambda item, cell, seen: _tell(report, wanted, item, cell, seen))
@@ -63,9 +63,7 @@ async def field(name: str, options: Options) -> int:
         )
         folder = runs.save(side_by_side, "field", cells, report.transcript)
         network = side_by_side[0].kind
-    faults = (
-        [fault.removeprefix("stage 1 ") for cell in cells for fault in unproven(cell)] if not options.levers else []
-    )
+    faults = [fault.removeprefix("stage 1 ") for cell in cells if not options.levers for fault in unproven(cell)]
     _end(report, cells, faults, str(folder))
     if options.json:
         print(json.dumps({"target": target} | _without_stage(runs.verdicts(network, cells, folder)), indent=2))
