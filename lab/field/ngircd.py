@@ -92,6 +92,8 @@ class Ngircd:
     folder: Path
     log: list[str] = field(default_factory=list)
     """What it wrote, line by line."""
+    pid: int = 0
+    """Of the process that stands by it."""
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def configuration(self, address: str, operator_password: str, password: str) -> str:
@@ -122,6 +124,7 @@ class Ngircd:
         file = self.folder / "ngircd.conf"
         write_whole(file, self.configuration(address, operator_password, password).encode(), mode=0o600)
         process = await self._start(host, file)
+        self.pid = process.pid
         reading = asyncio.create_task(self._read(process))
         try:
             await self._listens()
