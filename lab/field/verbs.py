@@ -79,8 +79,8 @@ def _tell(report: Report, wanted: list[Item], item: Item, cell: Cell, seen: list
     for place, text in seen:
         report.note(place, text)
     report.verdict(cell, item.goal)
-    for words, verdict in what_ifs(cell).items():
-        report.line(f"         {verdict:<6} with {words}", {"broken": "red", "held": "green"}[verdict])
+    again = "; ".join(f"{verdict} with {words}" for words, verdict in what_ifs(cell).items())
+    report.line(f"         {again}" if again else "", "dim")
 
 
 def what_ifs(cell: Cell) -> dict[str, str]:
