@@ -32,8 +32,11 @@ _CANARY: Final = re.compile(r"\b(?:room|whisper|password)-[0-9a-f]{12}\b")
 _NUMBER: Final = re.compile(r"\b\d{6,8}\b")
 _OWN: Final = {"tap": "eve", "outsider": "mallory"}
 """The host from which an attacker speaks to the server."""
-_SAID: Final = frozenset({"NICK", "USER", "OPER", "PART", "KILL", "JOIN", "PRIVMSG", "433", "381"})
-"""What of an attacker's own conversation is shown."""
+_SAID: Final = frozenset({"NICK", "USER", "OPER", "PART", "KILL", "JOIN", "PRIVMSG"})
+_WORDS: Final = re.compile(r"(?<= \d{3} )(.*?) :.*")
+"""An answer's number and parameters, then what is for people, in which versions differ."""
+_ANSWERED: Final = frozenset({"433", "381"})
+"""What of an attacker's own conversation with the server is shown."""
 
 
 async def evidence_of(side_by_side: Sequence[Bench], text: str) -> tuple[dict[str, str], list[Cell]]:
@@ -92,8 +95,10 @@ def wire(bench: Bench, cell: Cell, hosts: Mapping[str, str]) -> list[str]:
         for heard in listener.hear(frame):
             ends = legs.ends(heard) if attack.position == "on-path" else _ends(heard, hosts, attack)
             if ends and _telling(heard, ends, attack, cell):
-                counts[f"{ends:<17} {neutral(heard.fields['line'], hosts)}"] += 1
-    return [f"{line}{'' if count == 1 else f'  ({count} times)'}" for line, count in counts.items()]
+                line = _WORDS.sub(r"\1 :‹words›", heard.fields["line"])
+                counts[f"{ends:<17} {neutral(line, hosts)}"] += 1
+    times = {1: "", 2: "  (twice)"}
+    return [f"{line}{times.get(count, f'  ({count} times)')}" for line, count in counts.items()]
 
 
 def _with_line(line: bytes) -> dict[str, Any] | None:
@@ -114,9 +119,11 @@ def _telling(heard: "Heard", ends: str, attack: Attack, cell: Cell) -> bool:
         return True
     if kind == "OPER":
         return attack.name == "stolen_operator" or any(e.seen == heard.fields["password"] for e in cell.evidence)
-    if attack.position == "on-path":  # what Alice said, where something else came of it
-        return kind == "PRIVMSG" and ends == "alice → mallory" and cell.goal in ("modify", "insert", "private")
-    return kind in _SAID and _OWN[attack.position] in ends.split(" → ") and "JOIN :" not in heard.fields["line"]
+    if attack.position == "on-path":  # what became of what Alice said, where something else did
+        about = "bob" if cell.goal == "private" else irc.CHANNEL
+        there = ends == "alice → mallory" or cell.goal == "private"
+        return kind == "PRIVMSG" and cell.goal != "read" and there and heard.fields["to"] == about
+    return kind in (_SAID if ends.endswith(" server") else _ANSWERED) and _OWN[attack.position] in ends.split(" → ")
 
 
 def adapter_table() -> str:

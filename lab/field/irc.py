@@ -59,9 +59,9 @@ def parsed(line: bytes) -> Line | None:
 
 def written(line: Line) -> bytes:
     """A line with its end. What would end it early is taken out: else a text could bring a command of its own."""
-    *middle, last = [line.command, *line.params]
-    text = " ".join([*middle, f":{last}" if middle else last])
-    return re.sub(r"[\r\n\0]", " ", text).encode()[:LINE_BYTES] + b"\r\n"
+    *middle, last = [re.sub(r"[\r\n\0]", " ", word) for word in (line.command, *line.params)]
+    colon = ":" if middle and (" " in last or last[:1] in ("", ":")) else ""
+    return " ".join([*middle, colon + last]).encode()[:LINE_BYTES] + b"\r\n"
 
 
 def fields(line: bytes) -> dict[str, Any] | None:

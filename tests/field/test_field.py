@@ -112,11 +112,11 @@ def test_alice_is_told_that_she_was_thrown_out(ran: Ran) -> None:
 
 
 def test_whoever_asks_for_a_nick_in_use_is_answered_433(ran: Ran) -> None:
-    assert "server → mallory  :irc.lab.test 433 * alice :" in ran.bodies["impersonation/present"]
+    assert "server → mallory  :irc.lab.test 433 * alice :‹words›\n" in ran.bodies["impersonation/present"]
 
 
 def test_the_operators_password_is_one_line_on_the_wire(ran: Ran) -> None:
-    assert "wire     alice → server    OPER alice :‹canary›\n" in ran.bodies["sniffer/password"]
+    assert "wire     alice → server    OPER alice ‹canary›\n" in ran.bodies["sniffer/password"]
 
 
 def test_audit_says_what_a_run_gives(ran: Ran) -> None:
