@@ -14,6 +14,7 @@ from lab.field.attacks import FIELD
 from lab.field.scene import FieldScene
 from lab.matrix import InOrder, Item, benches, run, unproven
 from lab.report import Report, story
+from lab.scene import Watch
 from lab.verbs import Options, as_expected, say_network
 
 WIDTH = 2
@@ -52,13 +53,20 @@ async def field(name: str, options: Options) -> int:
         report.line(f"The field: IRC, as {ngircd.short(target)} serves it", "bold")
         say_network(report, side_by_side[0])
         report.line("Alice, Bob and Carol talk in #lab; a scene of its own, with fresh secrets, for every line below.")
-        told = InOrder(wanted, lambda item, cell, seen: _tell(report, wanted, item, cell, seen))
+
+        def watch(item: Item) -> Watch:
+            if report.verbose:  # whoever wants to see it sees it as it happens, the story first
+                _begin(report, item)
+                return report.note
+            return told.watch(item)
+
+        told = InOrder(wanted, lambda item, cell, seen: _tell(report, item, cell, seen))
         cells = await run(
             side_by_side,
             wanted,
             levers=options.levers,
             ablations=not options.levers,
-            watch=(lambda item: report.note) if report.verbose else told.watch,
+            watch=watch,
             judged=told.judged,
         )
         folder = runs.save(side_by_side, "field", cells, report.transcript)
@@ -70,17 +78,23 @@ async def field(name: str, options: Options) -> int:
     return as_expected(cells, report) or (1 if faults else 0)
 
 
-def _tell(report: Report, wanted: list[Item], item: Item, cell: Cell, seen: list[tuple[str, str]]) -> None:
-    """One cell, its attack's story before the first of them, and what comes of other levers."""
+def _begin(report: Report, item: Item) -> None:
+    """The attack's story, before the first of its goals."""
     if item.goal is item.attack.goals[0]:
         report.heading(f"{item.attack.name} ({item.attack.position})")
         report.paragraph(story(item.attack))
         report.line()
+
+
+def _tell(report: Report, item: Item, cell: Cell, seen: list[tuple[str, str]]) -> None:
+    """One cell, and what comes of other levers."""
+    if not report.verbose:
+        _begin(report, item)
     for place, text in seen:
         report.note(place, text)
     report.verdict(cell, item.goal)
-    again = "; ".join(f"{verdict} with {words}" for words, verdict in what_ifs(cell).items())
-    report.line(f"         {again}" if again else "", "dim")
+    if again := what_ifs(cell):
+        report.line("         " + "; ".join(f"{verdict} with {words}" for words, verdict in again.items()), "dim")
 
 
 def what_ifs(cell: Cell) -> dict[str, str]:
