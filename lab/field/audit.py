@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attacks import Attack
+from common.errors import LabError
 from common.levers import Levers
 from common.text import printable
 from lab.audit_blocks import check_kinds, cited, written
@@ -22,6 +23,7 @@ from lab.field.attacks import FIELD
 from lab.field.verbs import play, what_ifs
 from lab.findings import findings, written_anew
 from lab.matrix import shared
+from lab.report import Report
 from lab.runs import ROOT
 
 if TYPE_CHECKING:
@@ -144,3 +146,18 @@ def regenerated(text: str, evidence: Mapping[str, str]) -> str:
     }
     check_kinds(text, f"audits/{PAGE.name}", bodies)
     return written(text, bodies)
+
+
+async def renewed(side_by_side: Sequence[Bench], report: Report) -> tuple[dict[Path, str], list[str]]:
+    """For `make audits`: the page as a run gives it, and which finding cites what was not broken; nothing where there
+    is no ngircd, which is said. Raises LabError."""
+    try:
+        ngircd.program()
+    except LabError as why:
+        report.line(f"audits/{PAGE.name}: left as it is. {why}", "yellow")
+        return {}, []
+    text = PAGE.read_text(encoding="utf-8")
+    bodies, cells = await evidence_of(side_by_side, text)
+    held = {cell.id for cell in cells if not cell.levers and cell.verdict != "broken"}
+    faults = [f"{f.id} cites {cell}" for f in findings(text, PAGE.name) for cell in f.cells if cell in held]
+    return {PAGE: regenerated(text, bodies)}, faults
