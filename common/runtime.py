@@ -18,6 +18,7 @@ from common.errors import LabError
 from common.hosts import DOMAIN, Host
 from common.limits import DATAGRAM_BYTES, Limits
 from common.messages import Message, Refused
+from common.room import Others
 from common.session import (
     Address,
     ClientEffect,
@@ -47,6 +48,9 @@ AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """How long a client whose connection ended waits before it connects again, each time longer; then it gives up."""
 STEADY_SECONDS: Final = 10.0
 """A connection that stood so long was a good one: when it ends, the waits begin anew."""
+LONG_BYTES: Final = 4096
+LONG_KEPT: Final = 64
+"""How many long messages are kept encoded, by their identity: the pages of the rosters of a large room."""
 ALARMS_APART: Final = 16
 """How many different alarms about datagrams are counted each on its own."""
 
@@ -78,8 +82,11 @@ class ServerRuntime:
         """How many connections wait for the pool."""
         self.stopped = False
         self._lines: list[bytes] = []
-        """What goes to `_recipients`, and is not in their outboxes yet."""
-        self._recipients: Sequence[ServerSession] = ()
+        """What goes to all of `_group`, and is not in their outboxes yet."""
+        self._own: dict[ServerSession, set[int]] = {}
+        """Which of the lines do not go to a session, though it is one of them."""
+        self._group: Sequence[ServerSession] = ()
+        self._long: dict[int, tuple[Message, bytes]] = {}
         self._unwritten: list[_Connection] = []
         self._turn_ends: asyncio.Handle | None = None
         self._listener: asyncio.Server | None = None
@@ -118,21 +125,41 @@ class ServerRuntime:
 
     def send(self, message: Message, recipients: Sequence[ServerSession]) -> None:
         """Send a message to each of these, at the end of the turn."""
-        if recipients is not self._recipients:
+        group, but = (recipients.everyone, recipients.but) if isinstance(recipients, Others) else (recipients, None)
+        if group is not self._group:
             self.hand_out()
-            self._recipients = recipients
-        self._lines.append(encode(message))
+            self._group = group
+        if but:
+            self._own.setdefault(but, set()).add(len(self._lines))
+        self._lines.append(self.encoded(message))
         if not self._turn_ends:
             self._turn_ends = asyncio.get_running_loop().call_soon(self._end_turn)
 
+    def encoded(self, message: Message) -> bytes:
+        """A message's line; a long one, such as a page of a roster, is kept for the next who is sent it."""
+        if id(message) in self._long:
+            return self._long[id(message)][1]
+        line = encode(message)
+        if len(line) > LONG_BYTES:
+            self._long[id(message)] = message, line  # it is kept too, or another could get its id
+            if len(self._long) > LONG_KEPT:
+                del self._long[next(iter(self._long))]
+        return line
+
     def hand_out(self) -> None:
-        """Put what was gathered for some members into the outbox of each."""
-        data, recipients = b"".join(self._lines), self._recipients
-        self._lines, self._recipients = [], ()
-        for session in recipients:
+        """Put what was gathered for some members into the outbox of each: joined once, and once more only for whoever is
+        not sent all of it."""
+        lines, group, own = self._lines, self._group, self._own
+        self._lines, self._group, self._own = [], (), {}
+        data = b"".join(lines)
+        for session in group if lines else ():
             connection = self.connections[session]
-            connection.outbox.append(data)
-            self._unwritten.append(connection)
+            if not connection.outbox:
+                self._unwritten.append(connection)
+            if session not in own:
+                connection.outbox.append(data)
+            elif len(own[session]) < len(lines):
+                connection.outbox.append(b"".join(line for i, line in enumerate(lines) if i not in own[session]))
 
     def _end_turn(self) -> None:
         self.hand_out()
