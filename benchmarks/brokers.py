@@ -91,7 +91,7 @@ class Measured:
 
     def median(self, what: str) -> float:
         """The middle one of the rounds."""
-        return statistics.median(getattr(self, what))
+        return float(statistics.median(getattr(self, what)))
 
 
 def loaded(peer: Peer, binary: Path, protocol: str, load: Load, seconds: float) -> tuple[dict[str, Any], float]:

@@ -83,7 +83,7 @@ class ServerRuntime:
         self.stopped = False
         self._lines: list[bytes] = []
         """What goes to all of `_group`, and is not in their outboxes yet."""
-        self._own: dict[ServerSession, set[int]] = {}
+        self._own: dict[ServerSession, list[int]] = {}
         """Which of the lines do not go to a session, though it is one of them."""
         self._group: Sequence[ServerSession] = ()
         self._long: dict[int, tuple[Message, bytes]] = {}
@@ -113,15 +113,14 @@ class ServerRuntime:
     def perform(self, by: "_Connection | None", effects: Iterable[ServerEffect]) -> None:
         """Carry out what a session answered; without `by`, what the operator wants, for sessions that are named."""
         for effect in effects:
-            match effect:
-                case Send(message=message, to=sessions):
-                    self.send(message, sessions)
-                case Close(session=session) if session is not None:
-                    self.connections[session].finish()
-                case Close() if by:
-                    by.finish()
-                case Work() if by:
-                    by.work(effect)
+            if isinstance(effect, Send):
+                self.send(effect.message, effect.to)
+            elif isinstance(effect, Close):
+                closing = self.connections[effect.session] if effect.session else by
+                if closing:
+                    closing.finish()
+            elif by:
+                by.work(effect)
 
     def send(self, message: Message, recipients: Sequence[ServerSession]) -> None:
         """Send a message to each of these, at the end of the turn."""
@@ -130,7 +129,7 @@ class ServerRuntime:
             self.hand_out()
             self._group = group
         if but:
-            self._own.setdefault(but, set()).add(len(self._lines))
+            self._own.setdefault(but, []).append(len(self._lines))
         self._lines.append(self.encoded(message))
         if not self._turn_ends:
             self._turn_ends = asyncio.get_running_loop().call_soon(self._end_turn)
@@ -147,25 +146,30 @@ class ServerRuntime:
         return line
 
     def hand_out(self) -> None:
-        """Put what was gathered for some members into the outbox of each: joined once, and once more only for whoever is
-        not sent all of it."""
+        """Put what was gathered for some members into each one's outbox: joined once, and again only for whoever is not
+        sent all of it."""
         lines, group, own = self._lines, self._group, self._own
         self._lines, self._group, self._own = [], (), {}
-        data = b"".join(lines)
+        all_of_it = b"".join(lines)
         for session in group if lines else ():
+            data = b"".join(_without(lines, own[session])) if session in own else all_of_it
             connection = self.connections[session]
-            if not connection.outbox:
+            if data and not connection.outbox:
                 self._unwritten.append(connection)
-            if session not in own:
+            if data:
                 connection.outbox.append(data)
-            elif len(own[session]) < len(lines):
-                connection.outbox.append(b"".join(line for i, line in enumerate(lines) if i not in own[session]))
 
     def _end_turn(self) -> None:
         self.hand_out()
         unwritten, self._unwritten, self._turn_ends = self._unwritten, [], None
         for connection in unwritten:
             connection.write()
+
+
+def _without(lines: list[bytes], left_out: list[int]) -> list[bytes]:
+    """The lines, but for those at these places, which ascend."""
+    ends = zip([-1, *left_out], [*left_out, len(lines)], strict=True)
+    return [line for before, after in ends for line in lines[before + 1 : after]]
 
 
 class _Connection(asyncio.Protocol):

@@ -56,10 +56,11 @@ class LineReader:
         """
         *ends, tail = data.split(b"\n")
         for end in ends:
-            self._keep(end)
-            line = b"".join(self._pieces)
-            self._pieces, self._size = [], 0
-            yield line
+            if self._pieces or len(end) >= LINE_BYTES:
+                self._keep(end)
+                end = b"".join(self._pieces)
+                self._pieces, self._size = [], 0
+            yield end
         if tail:
             self._keep(tail)
 
