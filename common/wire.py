@@ -56,11 +56,12 @@ class LineReader:
         """
         *ends, tail = data.split(b"\n")
         for end in ends:
+            line = end
             if self._pieces or len(end) >= LINE_BYTES:
                 self._keep(end)
-                end = b"".join(self._pieces)
+                line = b"".join(self._pieces)
                 self._pieces, self._size = [], 0
-            yield end
+            yield line
         if tail:
             self._keep(tail)
 
