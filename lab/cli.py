@@ -430,8 +430,13 @@ def audits(numbers: tuple[int, ...], **given: Any) -> None:
 @lab.command(help="The kit turned on a protocol nobody here wrote: IRC, as ngircd serves it. ATTACK: only that one.")
 @click.argument("attack", default="")
 @click.option("-v", "--verbose", is_flag=True, help="Show what happens as it happens.")
+@click.option("--audit", is_flag=True, help="Run the evidence of audits/field-ngircd.md again and write it there.")
 @on_the_bench
-def field(attack: str, **given: Any) -> None:
+def field(attack: str, audit: bool, **given: Any) -> None:
+    if audit:
+        from lab.field.audit import write
+
+        _bench(lambda: write(_options(**given)))
     from lab.field.verbs import field
 
     _bench(lambda: field(attack, _options(**given)))

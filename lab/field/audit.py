@@ -20,11 +20,12 @@ from lab.bench import Bench, Cell
 from lab.evidence import Legs
 from lab.field import NGIRCD, irc, ngircd
 from lab.field.attacks import FIELD
-from lab.field.verbs import play, what_ifs
+from lab.field.verbs import WIDTH, play, what_ifs
 from lab.findings import findings, written_anew
-from lab.matrix import shared
+from lab.matrix import benches, shared
 from lab.report import Report
-from lab.runs import ROOT
+from lab.runs import ROOT, write_text
+from lab.verbs import Options
 
 if TYPE_CHECKING:
     from attacks.listener import Heard
@@ -161,3 +162,18 @@ async def renewed(side_by_side: Sequence[Bench], report: Report) -> tuple[dict[P
     held = {cell.id for cell in cells if not cell.levers and cell.verdict != "broken"}
     faults = [f"{f.id} cites {cell}" for f in findings(text, PAGE.name) for cell in f.cells if cell in held]
     return {PAGE: regenerated(text, bodies)}, faults
+
+
+async def write(options: Options) -> int:
+    """`lab field --audit`: this page alone; 1, and nothing written, where a finding's cell held. Raises LabError."""
+    ngircd.program()
+    report = Report(quiet=options.json)
+    async with benches(options.network, WIDTH) as side_by_side:
+        pages, faults = await renewed(side_by_side, report)
+    changed = pages[PAGE] != PAGE.read_text(encoding="utf-8")
+    for fault in faults:
+        report.line(f"Not broken, so no longer true: {fault}.", "bold yellow")
+    if changed and not faults:
+        write_text(PAGE, pages[PAGE])
+    report.line(f"audits/{PAGE.name}: {'written anew' if changed and not faults else 'as it was'}.")
+    return 1 if faults else 0

@@ -34,6 +34,7 @@ CWE = {
     654: "Reliance on a Single Factor in a Security Decision",
     668: "Exposure of Resource to Wrong Sphere",
     924: "Improper Enforcement of Message Integrity During Transmission in a Communication Channel",
+    1007: "Insufficient Visual Distinction of Homoglyphs Presented to User",
 }
 """The weaknesses that the audits name, as the CWE list calls them."""
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from lab.field.scene import FieldScene
 from lab.field.verbs import WIDTH, goals, items, play, what_ifs
 from lab.findings import findings
 from lab.matrix import benches, unproven
+from lab.report import Report
 from lab.runs import ROOT
 
 NETWORK = os.environ.get("NETWORK") or "auto"
@@ -121,6 +123,27 @@ def test_the_operators_password_is_one_line_on_the_wire(ran: Ran) -> None:
 
 def test_audit_says_what_a_run_gives(ran: Ran) -> None:
     assert audit.regenerated(PAGE, ran.bodies) == PAGE
+
+
+def test_make_audits_renews_the_page_and_names_a_finding_that_is_no_longer_true(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = list(ran.cells.values())
+
+    async def evidence(*_: object) -> tuple[Mapping[str, str], list[Cell]]:
+        return ran.bodies, cells
+
+    monkeypatch.setattr(audit, "evidence_of", evidence)
+    assert asyncio.run(audit.renewed([], Report(quiet=True))) == ({audit.PAGE: PAGE}, [])
+    cells[0] = replace(cells[0], verdict="held")
+    assert asyncio.run(audit.renewed([], Report(quiet=True)))[1] == ["F1-01 cites sniffer/channel"]
+
+
+def test_make_audits_leaves_the_page_as_it_is_where_there_is_no_ngircd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name, path=None: None)
+    report = Report(quiet=True)
+    assert asyncio.run(audit.renewed([], report)) == ({}, [])
+    assert "sudo apt install ngircd" in report.transcript[0]
 
 
 def test_each_goal_that_is_reached_belongs_to_one_finding_and_each_finding_to_such_goals() -> None:

@@ -15,7 +15,7 @@ from common.lan import Lan
 from common.levers import Levers
 from common.loopback import Loopback
 from lab import cli
-from lab.field import NGIRCD, ngircd
+from lab.field import NGIRCD
 from lab.field.ngircd import Ngircd
 from tests.lan.test_lan import descendants, watching
 from tests.programs import Program
@@ -111,7 +111,7 @@ def test_nothing_outlives_a_run_that_was_killed(
 def test_lab_field_says_what_to_install_where_there_is_no_ngircd(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ngircd.shutil, "which", lambda name, path=None: None)
+    monkeypatch.setattr("shutil.which", lambda name, path=None: None)
     assert cli.run(["field"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
