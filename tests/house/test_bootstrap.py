@@ -321,6 +321,11 @@ def test_a_file_is_handed_on_as_it_is(warm: House) -> None:
     assert warm.make("flow", "FILE=my room.pcapng")[0] == "lab[flow][my room.pcapng]"
 
 
+def test_an_attack_of_the_field_is_handed_on(warm: House) -> None:
+    assert warm.make("field", "ATTACK=mitm")[0] == "lab[field][mitm]"
+    assert warm.make("field")[0] == "lab[field]"
+
+
 def test_bare_make_is_help(warm: House) -> None:
     assert warm.make() == ("lab[help]", "", 0)
 
