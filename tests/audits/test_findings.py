@@ -119,8 +119,6 @@ def test_every_part_of_a_finding_says_something(page: Path) -> None:
         for part in PARTS:
             said = rf"^\*\*{part}\.\*\*(?: \S|\n\n<!-- evidence)"
             assert re.search(said, finding.text, re.MULTILINE), f"{finding.id}: {part}"
-                f"{finding.id}: {part}"
-            )
 
 
 def test_score_and_rating_are_the_published_ones() -> None:
