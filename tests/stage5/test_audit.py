@@ -165,3 +165,25 @@ def test_whisper_goes_straight_to_its_recipient_and_every_box_has_both_names_on_
     assert b'"from":"alice","to":"bob"' in encode_datagram(datagram.message)
     table.types("alice", "good morning")
     assert [(type(box), box.sender, box.to) for box in alice.boxes()] == [(Say, "alice", "bob")]
+
+
+# What was not covered by an attack.
+
+
+def test_folder_from_a_backup_is_not_heard_until_its_number_has_caught_up(table: Table) -> None:
+    _, bob = two(table)
+    session = table.folder / "alice" / "session"
+    backup = session.read_bytes()
+    for _ in range(2):
+        table.goes("alice")
+        table.sit("alice")
+        table.types("alice", "good morning")
+    session.write_bytes(backup)
+    heard = []
+    for text in ("first", "second", "third"):
+        table.goes("alice")
+        table.sit("alice")
+        bob.texts()
+        table.types("alice", text)
+        heard += bob.texts()
+    assert heard == ["An old message of alice's came again; it was dropped."] * 2 + ["room alice: third"]
