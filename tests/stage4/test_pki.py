@@ -169,6 +169,15 @@ def test_ca_pem_that_is_a_servers_certificate_vouches_for_nothing(pki: Pki) -> N
     assert pki.verdict(pem(wish.key, own), pki.trusting(text(own))) == "unable to get local issuer certificate"
 
 
+def test_client_refuses_a_server_that_speaks_nothing_newer_than_tls_1_2(pki: Pki) -> None:
+    old, lax = tls.server_context(pki.server, pki.authority), tls.client_context(pki.ca_file)
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version|unsupported.protocol"):
+        shake_hands(old, tls.client_context(pki.ca_file))
+    lax.minimum_version = ssl.TLSVersion.TLSv1_2
+    assert shake_hands(old, lax).version() == "TLSv1.2"
+
+
 # What is not looked at.
 
 
@@ -275,6 +284,20 @@ def test_server_does_not_start_without_the_authoritys_key(pki: Pki) -> None:
     (pki.authority / "ca.key").unlink()
     with pytest.raises(LabError, match=r"ca\.pem is not the certificate of"):
         tls.server_context(pki.server, pki.authority)
+
+
+def test_running_server_whose_authority_is_away_serves_until_it_must_renew_and_then_nobody(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, client = tls.server_context(pki.server, pki.authority), tls.client_context(pki.ca_file)
+    (pki.authority / "ca.key").rename(pki.folder / "on a stick")
+    shake_hands(context, client)
+    monkeypatch.setattr(tls, "RENEW_DAYS", tls.SERVER_DAYS + 1)
+    failed: list[BaseException | None] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda failure: failed.append(failure.exc_value))
+    with pytest.raises(ssl.SSLError, match="callback failed"):  # though the old certificate is good for a month
+        shake_hands(context, client)
+    assert [type(one) for one in failed] == [LabError]
 
 
 def test_no_ticket_is_given_out_with_which_a_connection_could_be_resumed(pki: Pki) -> None:
