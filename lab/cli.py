@@ -378,7 +378,7 @@ def _audit(stage: stages.Stage) -> click.Command:
     @click.option("--levers", hidden=True)
     @click.option("--network", hidden=True)
     def audit(**_: Any) -> None:
-        from lab.audits import show
+        from lab.audit_page import show
 
         show(stage)
 
@@ -418,12 +418,13 @@ def matrix(**given: Any) -> None:
     _bench(lambda: verbs.matrix(_options(**given)))
 
 
-@lab.command(help="Run the evidence of every audit again and write it into the audits.")
+@lab.command(help="Run the evidence of every audit again, or of those stages' named, and write it into the audits.")
+@click.argument("numbers", metavar="[STAGE]…", nargs=-1, type=int)
 @on_the_bench
-def audits(**given: Any) -> None:
+def audits(numbers: tuple[int, ...], **given: Any) -> None:
     from lab.audits import regenerate
 
-    _bench(lambda: regenerate(_options(**given)))
+    _bench(lambda: regenerate(numbers, _options(**given)))
 
 
 @lab.command("diff", help="What a stage changes, as a diff: the lesson.")
