@@ -118,9 +118,8 @@ def test_weaknesses_are_called_as_the_cwe_list_calls_them(page: Path) -> None:
 def test_every_part_of_a_finding_says_something(page: Path) -> None:
     for finding in found_in(page):
         for part in PARTS:
-            assert re.search(rf"^\*\*{part}\.\*\*(?: \S|\n\n<!-- evidence)", finding.text, re.MULTILINE), (
-                f"{finding.id}: {part}"
-            )
+            said = rf"^\*\*{part}\.\*\*(?: \S|\n\n<!-- evidence)"
+            assert re.search(said, finding.text, re.MULTILINE), f"{finding.id}: {part}"
 
 
 def test_score_and_rating_are_the_published_ones() -> None:
