@@ -10,7 +10,9 @@ from stages import Stage
 
 WIDTH: Final = 100
 _COMMENT: Final = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+_LINE: Final = re.compile(r"\[([^\]]+)\]\([^)]+#L(\d+)\)")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+_HEADLESS: Final = re.compile(r"^\| \| \|\n(\|---\|---\|\n)(\|.+\n)", re.MULTILINE)
 
 
 def show(stage: Stage) -> None:
@@ -25,7 +27,7 @@ def show(stage: Stage) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    page = Markdown(_LINK.sub(r"\1", text))  # a link to a file leads nowhere from a terminal
+    page = Markdown(for_terminal(text))
     rows = console.render_lines(page, console.options.update(width=min(console.width, WIDTH)))
     if len(rows) < console.height:
         console.print(page, width=min(console.width, WIDTH))
@@ -34,3 +36,9 @@ def show(stage: Stage) -> None:
     os.environ.setdefault("LESS", "-R")  # less shows colours only when told to
     with console.pager(styles=True):
         console.print(page, width=min(console.width, WIDTH))
+
+
+def for_terminal(text: str) -> str:
+    """The page without links, which lead nowhere from a terminal (a line of code keeps its number), and with the first
+    row of each table that has no head as its head."""
+    return _HEADLESS.sub(r"\2\1", _LINK.sub(r"\1", _LINE.sub(r"\1:\2", text)))
