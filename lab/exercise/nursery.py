@@ -78,7 +78,7 @@ class Nursery:
         child = str(Path(__file__).with_name("child.py"))
         with theirs, (self.folder / "printed").open("ab") as printed:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", child, str(theirs.fileno()), str(ROOT), str(self._scratch)],
+                [sys.executable, "-I", "-B", "-u", child, str(theirs.fileno()), str(ROOT), str(self._scratch)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
