@@ -182,9 +182,7 @@ class Scene:
 
     async def _start(self, host: Host, person: Person, screen: Screen) -> Seat:
         """Raises LabError where the client refuses to go on."""
-        return await start_client(
-            self.stage, self.levers, host, self.address, person, screen.show, self.log_secrets
-        )
+        return await start_client(self.stage, self.levers, host, self.address, person, screen.show, self.log_secrets)
 
     def _operate(self, name: str) -> None:
         """The operator takes an account away."""

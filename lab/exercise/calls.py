@@ -53,12 +53,15 @@ def client(at: At, name: str, steps: list[list[Any]]) -> list[list[Any]]:
     (person.folder or Path()).mkdir()
     session = compose.client(Levers({}, compose.LEVERS), person)
     done = []
-    for step, *arguments in steps:
-        if step == "received":
-            arguments = [msgspec.convert(arguments[0], session.accepts)]
-        elif step == "datagram":
-            arguments = [msgspec.convert(arguments[0], session.whispers), (arguments[1][0], arguments[1][1])]
-        done.append([_effect(effect) for effect in getattr(session, step)(*arguments) or []])
+    for step, *given in steps:
+        match step:
+            case "received":
+                effects = session.received(msgspec.convert(given[0], session.accepts))
+            case "datagram":
+                effects = session.datagram(msgspec.convert(given[0], session.whispers), (given[1][0], given[1][1]))
+            case _:
+                effects = getattr(session, step)(*given)
+        done.append([_effect(effect) for effect in effects or []])
     return done
 
 
@@ -130,7 +133,8 @@ def room_key_unwrap(at: At, own: str, grant: Any) -> Any:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     module = at("room_key")
-    return module.unwrap(X25519PrivateKey.from_private_bytes(bytes.fromhex(own)), msgspec.convert(grant, module.KeyGrant))
+    private = X25519PrivateKey.from_private_bytes(bytes.fromhex(own))
+    return module.unwrap(private, msgspec.convert(grant, module.KeyGrant))
 
 
 def _peer(at: At, own: str, peer: str) -> Any:

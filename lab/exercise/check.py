@@ -6,14 +6,12 @@ The bench, the referee, the screens and the attackers stay here. The learner's c
 `nursery`), whose programs show what they show; what is right is decided here, as for any stage.
 """
 
-import asyncio
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,7 +21,7 @@ from common.errors import LabError
 from common.levers import Levers
 from common.text import printable
 from lab.bench import Bench, Cell
-from lab.exercise import declared, lines
+from lab.exercise import declared
 from lab.exercise.declared import WORKS, Requirement
 from lab.exercise.nursery import SUBMISSION, Nursery, Trouble
 from lab.exercise.outcome import Outcome, Result, Status
@@ -43,8 +41,7 @@ OBSERVED: Final = 500
 
 
 async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequence[str] = ()) -> Outcome:
-    """Check the code in this folder, against all requirements or only these. Raises LabError for what is not its fault.
-    """
+    """Check the code in this folder, against all requirements or only these. Raises LabError for what is not its fault."""
     asked = declared.exercise(stage.number)
     wanted = [asked.find(name) for name in only] or asked.requirements
     began = time.perf_counter()
@@ -73,7 +70,9 @@ async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequ
 def _copy(folder: Path, to: Path) -> None:
     """The submission as it is now: its Python files, and no links. Raises LabError where there is none."""
     if not (folder / "client.py").is_file():
-        raise LabError(f"{folder} holds no exercise: there is no client.py in it; lay one out with make stage-N exercise.")
+        raise LabError(
+            f"{folder} holds no exercise, for there is no client.py in it; make stage-N exercise lays one out."
+        )
     files = [path for path in sorted(folder.rglob("*.py")) if "__pycache__" not in path.parts]
     if len(files) > MOST_FILES:
         raise LabError(f"{folder} holds {len(files)} Python files; an exercise has at most {MOST_FILES}.")
@@ -106,7 +105,8 @@ class _Run:
         try:
             await self.nursery.load(self.nursery.folder / SUBMISSION)
         except Trouble as trouble:
-            return [_result(one, "failed" if one.id == WORKS else "not-run", str(trouble)) for one in _first(self.stage, wanted)]
+            every = _first(self.stage, wanted)
+            return [_result(one, "failed" if one.id == WORKS else "not-run", _sentence(trouble)) for one in every]
         fault = await self.honest()
         cells = {} if fault else await self.attacked(sorted({cell for one in wanted for cell in one.cells}))
         found = []

@@ -148,6 +148,12 @@ def _qualified(error: BaseException, line: int) -> str:
     return name
 
 
+def made(folder: str) -> Path:
+    """This folder, made now where it is missing."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
+
+
 class Program:
     """One person's program, or the server's, or one that answers calls."""
 
@@ -175,8 +181,7 @@ class Program:
 
     async def _serve(self, order: lines.Serve) -> None:
         compose = importlib.import_module(f"{PACKAGE}.compose")
-        folder = Path(order.folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = made(order.folder)
         levers = Levers({}, compose.LEVERS)
         server = compose.server(levers, folder)
         tls = compose.server_tls(levers, folder) if hasattr(compose, "server_tls") else None
@@ -190,11 +195,9 @@ class Program:
 
     async def _join(self, order: lines.Join) -> None:
         compose = importlib.import_module(f"{PACKAGE}.compose")
-        folder = Path(order.folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = made(order.folder)
         if order.ca:
-            (folder.parent / "ca").mkdir(exist_ok=True)
-            (folder.parent / "ca" / "ca.pem").write_text(order.ca)
+            (made(str(folder.parent / "ca")) / "ca.pem").write_text(order.ca)
         person = Person(order.name, 0, order.password, register=order.register, folder=folder)
         levers = Levers({}, compose.LEVERS)
         try:
@@ -231,11 +234,19 @@ class Program:
             order = await self.bench.told()
 
 
+def print_own(error: BaseException) -> None:
+    """The traceback, as far as it is about the learner's own files."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if f"/{PACKAGE}/" in frame.filename]
+    for frame in own:
+        frame.filename = frame.filename.rpartition(f"/{PACKAGE}/")[2]
+    rows = [*traceback.format_list(own), *traceback.format_exception_only(error)]
+    print("".join(rows), file=sys.stderr, flush=True)
+
+
 def stopped(bench: Bench, error: BaseException) -> NoReturn:
     """The learner's code raised what nobody caught: say so, and end."""
     with contextlib.suppress(Exception):
-        traceback.print_exception(error)
-        sys.stderr.flush()
+        print_own(error)
     bench.tell(failed(error))
     os._exit(1)
 
@@ -253,9 +264,7 @@ def program(sock: socket.socket) -> NoReturn:
 def load(folder: str) -> None:
     """Import the learner's package: all of its files, so that what cannot be imported is found now."""
     root = Path(folder)
-    spec = importlib.util.spec_from_file_location(
-        PACKAGE, root / "__init__.py", submodule_search_locations=[str(root)]
-    )
+    spec = importlib.util.spec_from_file_location(PACKAGE, root / "__init__.py", submodule_search_locations=[str(root)])
     if spec is None or spec.loader is None:
         raise LabError(f"{root} is no package")
     package: ModuleType = importlib.util.module_from_spec(spec)

@@ -35,6 +35,7 @@ SOCKETS: Final = 100
 PRINTED: Final = 2000
 """How many of the last characters that the learner's code printed are kept."""
 SUBMISSION: Final = "submission"
+NOT_WRITTEN: Final = "Not written yet:"
 
 
 class Trouble(Exception):
@@ -51,8 +52,14 @@ def crashed(what: str, failed: lines.Failed) -> Trouble:
     if failed.file:
         where += f" ({failed.file}, line {failed.line})"
     text = f": {printable(failed.text)}" if failed.text else ""
+    if failed.error == "NotImplementedError":
+        return Trouble(
+            f"{NOT_WRITTEN} {printable(failed.text or failed.function)} ({printable(failed.file)}, "
+            f"line {failed.line}).",
+            failed,
+        )
     if failed.error == "SystemExit":
-        return Trouble(f"{what} ended itself (sys.exit){printable(where)}; it must run until it is told to stop.", failed)
+        return Trouble(f"{what} ended itself (sys.exit){printable(where)}, and is to run until it is told to stop.")
     if failed.error == "OSError" and "File too large" in failed.text:
         return Trouble(f"{what} wrote more than a megabyte{printable(where)}, and was stopped.", failed)
     return Trouble(f"{what} stopped: {printable(failed.error + where)}{text}", failed)
@@ -77,7 +84,7 @@ class Nursery:
         self._orders.setblocking(False)
         child = str(Path(__file__).with_name("child.py"))
         with theirs, (self.folder / "printed").open("ab") as printed:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
                 [sys.executable, "-I", "-B", "-u", child, str(theirs.fileno()), str(ROOT), str(self._scratch)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -254,7 +261,7 @@ class Program:
         except OSError:
             data = b""
         if not data:
-            self.in_trouble(Trouble(f"{self.what} ended without a word (os._exit, or it took too much memory or time)."))
+            self.in_trouble(Trouble(f"{self.what} ended without a word (os._exit, or too much memory or time)."))
             asyncio.get_running_loop().remove_reader(self._sock)
             return
         self._count += 1

@@ -12,12 +12,10 @@ from typing import Any, Final
 from attacks import Attack, Claim, Goal, Loot
 from common.errors import LabError
 from common.hosts import DOMAIN, Host
-from common.messages import Message
 from common.session import Address, Person, Server, ServerEffect, Show
 from lab.exercise import lines
 from lab.exercise.nursery import Hosts, Nursery, Program, Trouble
 from lab.hosting import Running, Seat
-from lab.observed import ObservedServer
 from lab.scene import Member, Scene, Spoken
 from lab.screens import Screen
 
