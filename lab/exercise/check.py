@@ -41,7 +41,10 @@ OBSERVED: Final = 500
 
 
 async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequence[str] = ()) -> Outcome:
-    """Check the code in this folder, against all requirements or only these. Raises LabError for what is not its fault."""
+    """Check the code in this folder, against all requirements or only these.
+
+    Raises LabError for what is not the code's fault.
+    """
     asked = declared.exercise(stage.number)
     wanted = [asked.find(name) for name in only] or asked.requirements
     began = time.perf_counter()

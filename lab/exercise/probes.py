@@ -4,14 +4,21 @@ reference, from values that are drawn anew each time; the child is only asked wh
 A probe returns what it observed that is wrong, in a sentence, or nothing. It may raise `Trouble`.
 """
 
+import asyncio
+import contextlib
 import importlib
-from collections.abc import Callable, Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from lab.bench import Bench
-from lab.exercise.nursery import Nursery, Program, Trouble
+from lab.exercise.nursery import ANSWER_SECONDS, Hosts, Nursery, Program, Trouble
+from lab.exercise.scene import serving
 from lab.scene import Scene
 from stages import Stage
 
@@ -22,6 +29,9 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
+
+
+_numbers = count(1)
 
 
 class Asking:
@@ -53,10 +63,43 @@ class Asking:
             self._program = self.nursery.program(f"Your {FILES[self.stage.number]}")
         return await self._program.call(name, *arguments)
 
+    @contextlib.asynccontextmanager
+    async def server(self) -> AsyncIterator[str]:
+        """The learner's server, on its host, until the block ends; its folder, as `Nursery.taken` wants it."""
+        network, place = self.bench.network, f"probe-{next(_numbers)}"
+        program = self.nursery.program("Your server", Hosts(network.hosts["server"], network.zone))
+        try:
+            await serving(program, self.nursery.place(f"{place}/server"), self.stage.port)
+            yield place
+            if program.trouble.done():
+                raise program.trouble.result()
+        finally:
+            program.close()
+
+    async def dial(self) -> socket.socket:
+        """A connection to the learner's server, from Mallory's host."""
+        network = self.bench.network
+        return await network.hosts["mallory"].connect(network.hosts["server"].address, self.stage.port)
+
+    async def asked(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message to the learner's server, and return its first answer. Raises Trouble where none comes."""
+        loop, got = asyncio.get_running_loop(), b""
+        with await self.dial() as sock:
+            await loop.sock_sendall(sock, msgspec.json.encode(message) + b"\n")
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    while b"\n" not in got and (piece := await loop.sock_recv(sock, 1 << 16)):
+                        got += piece
+        try:
+            return msgspec.json.decode(got.partition(b"\n")[0], type=dict[str, Any])
+        except msgspec.MsgspecError:
+            raise Trouble(f"Your server gave no answer to a `{message['type']}`.") from None
+
     def close(self) -> None:
         """End what was started."""
         if self._program:
             self._program.close()
+            self._program = None
 
 
 Run = Callable[[Asking], Coroutine[Any, Any, str]]

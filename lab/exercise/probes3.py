@@ -74,7 +74,6 @@ async def nonces_are_fresh(at: Asking) -> str:
     key = os.urandom(32)
     nonces = [(await sealed(at, key, n=n)).nonce for n in range(20)]
     at.close()
-    at._program = None
     nonces += [(await sealed(at, key, n=n)).nonce for n in range(20)]  # as after a restart
     if len(set(nonces)) < len(nonces):
         return (

@@ -27,6 +27,18 @@ KINDS: Final = ("room", "direct", "whisper", "notice", "alarm")
 _numbers = count(1)
 
 
+async def serving(program: Program, folder: str, port: int) -> None:
+    """Let a program be the server, and wait until it listens. Raises Trouble."""
+    started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    program.heard = lambda line: None if started.done() else started.set_result(line)
+    program.tell(lines.Serve(folder, port))
+    await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    if program.trouble.done():
+        raise program.trouble.result()
+    if not started.done() or not isinstance(started.result(), lines.Started):
+        raise Trouble(f"Your server did not start to listen within {START_SECONDS:g} s.")
+
+
 class DistantSeat:
     """A client of the learner's that runs in the child: what is typed goes there, what it shows comes back."""
 
@@ -144,14 +156,7 @@ class ExerciseScene(Scene):
     @contextlib.asynccontextmanager
     async def _learners_server(self, at: Host) -> AsyncIterator[Running]:
         self.server_program = program = self._program("Your server", at)
-        started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        program.heard = lambda line: None if started.done() else started.set_result(line)
-        program.tell(lines.Serve(self.nursery.place(f"{self.place}/server"), self.stage.port))
-        await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if program.trouble.done():
-            raise program.trouble.result()
-        if not started.done() or not isinstance(started.result(), lines.Started):
-            raise Trouble(f"Your server did not start to listen within {START_SECONDS:g} s.")
+        await serving(program, self.nursery.place(f"{self.place}/server"), self.stage.port)
         self._take_over("ca", "ca")  # what an operator gives to the members, and what the bench makes certificates with
         try:
             yield Running((f"{at.name}.{DOMAIN}", self.stage.port), lambda session, effects: None)
