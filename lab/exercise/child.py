@@ -65,6 +65,11 @@ class Bench:
         """The next thing that the bench says."""
         return await self._told.get()
 
+    async def closed(self) -> None:
+        """Wait until the bench closes its end: then this process ends."""
+        while True:
+            await self._told.get()
+
     async def ask(self, do: str, address: str = "", port: int = 0) -> tuple[lines.Answer, socket.socket | None]:
         """Have a socket made, or a name looked up. Raises LabError."""
         number = len(self._asked)
@@ -211,6 +216,7 @@ class Program:
             client = await program.start(host, order.server, session, self._show, tls=tls)
         except LabError as error:
             self.bench.tell(lines.Refused(str(error)))
+            await self.bench.closed()
             return
         self.bench.tell(lines.Started())
         self._over = asyncio.create_task(self._say_when_over(client))

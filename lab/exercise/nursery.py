@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,7 +119,7 @@ class Nursery:
         self._made += 1
         with theirs:
             self._order(lines.Fork(self._made), theirs.fileno())
-        made = self._programs[self._made] = Program(ours, what, hosts, lambda number=self._made: self._end(number))
+        made = self._programs[self._made] = Program(ours, what, hosts, partial(self._end, self._made))
         return made
 
     def _end(self, number: int) -> None:
@@ -228,7 +229,7 @@ class Program:
     def __init__(self, sock: socket.socket, what: str, hosts: Hosts | None, end: Callable[[], None]) -> None:
         self.what = what
         self.hosts = hosts
-        self.trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self.trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.heard: Callable[[Any], None] = lambda line: None
         self._sock = sock
         self._sock.setblocking(False)
@@ -239,6 +240,11 @@ class Program:
         self._tasks: set[asyncio.Task[None]] = set()
         self.open = True
         asyncio.get_running_loop().add_reader(self._sock, self._take)
+
+    def check(self) -> None:
+        """Raises Trouble where it is in any."""
+        if self.trouble.done():
+            raise self.trouble.result()
 
     def tell(self, line: lines.FromBench, *descriptors: int) -> None:
         """Say something to it."""
@@ -319,7 +325,7 @@ class Program:
 
     async def call(self, name: str, *arguments: Any) -> lines.Returned:
         """Call a function of the learner's. Raises Trouble where it does not return."""
-        answered: asyncio.Future[lines.Returned] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def heard(line: Any) -> None:
             if isinstance(line, lines.Returned) and not answered.done():
@@ -331,7 +337,7 @@ class Program:
             [answered, self.trouble], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
         if answered in done:
-            return answered.result()
-        if self.trouble in done:
-            raise self.trouble.result()
+            returned: lines.Returned = answered.result()
+            return returned
+        self.check()
         raise Trouble(f"{self.what} did not come back from {name} within {ANSWER_SECONDS:g} s.")

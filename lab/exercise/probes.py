@@ -7,7 +7,9 @@ A probe returns what it observed that is wrong, in a sentence, or nothing. It ma
 import asyncio
 import contextlib
 import importlib
+import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from itertools import count
@@ -16,7 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
+from common.hosts import DOMAIN
 from lab.bench import Bench
+from lab.exercise import lines
 from lab.exercise.nursery import ANSWER_SECONDS, Hosts, Nursery, Program, Trouble
 from lab.exercise.scene import serving
 from lab.scene import Scene
@@ -71,10 +75,41 @@ class Asking:
         try:
             await serving(program, self.nursery.place(f"{place}/server"), self.stage.port)
             yield place
-            if program.trouble.done():
-                raise program.trouble.result()
+            program.check()
         finally:
             program.close()
+
+    async def client_meets(self, context: ssl.SSLContext, ca: str) -> bytes:
+        """What Alice's client, who trusts this authority, sends to a server that speaks this; nothing if it refuses."""
+        network, place = self.bench.network, f"probe-{next(_numbers)}"
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(data: bytes) -> None:
+            if not answer.done():
+                answer.set_result(data)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                done(await reader.read(1 << 16))
+            writer.close()
+
+        listener = await network.hosts["server"].listen(self.stage.port)
+        server = await asyncio.start_server(serve, sock=listener, ssl=context)
+        program = self.nursery.program("Your client (alice)", Hosts(network.hosts["alice"], network.zone))
+        program.heard = lambda line: done(b"") if isinstance(line, lines.Refused) else None
+        try:
+            where = (f"server.{DOMAIN}", self.stage.port)
+            folder = self.nursery.place(f"{place}/alice")
+            program.tell(lines.Join(folder, "alice", where, "alice", secrets.token_urlsafe(9), True, ca))
+            await asyncio.wait({answer, program.trouble}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            program.check()
+            if not answer.done():
+                raise Trouble("Your client neither spoke to that server nor refused to, within 5 s.")
+            return answer.result()
+        finally:
+            program.close()
+            server.close()
+            await server.wait_closed()
 
     async def dial(self) -> socket.socket:
         """A connection to the learner's server, from Mallory's host."""

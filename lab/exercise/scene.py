@@ -33,8 +33,7 @@ async def serving(program: Program, folder: str, port: int) -> None:
     program.heard = lambda line: None if started.done() else started.set_result(line)
     program.tell(lines.Serve(folder, port))
     await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    if program.trouble.done():
-        raise program.trouble.result()
+    program.check()
     if not started.done() or not isinstance(started.result(), lines.Started):
         raise Trouble(f"Your server did not start to listen within {START_SECONDS:g} s.")
 
@@ -46,7 +45,7 @@ class DistantSeat:
         self.ended = asyncio.Event()
         self.screen = screen
         self.program = program
-        self.started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         """Why it did not go on; empty where it is connected."""
         program.heard = self._heard
 
@@ -118,10 +117,10 @@ class ExerciseScene(Scene):
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """See `lab.scene.Scene`. Raises Trouble, as soon as one of the learner's programs is in it."""
         self.honest = attack is None
-        self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self._trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         playing = asyncio.create_task(super().play(attack, goal))
         try:
-            await asyncio.wait([playing, self._trouble], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({playing, self._trouble}, return_when=asyncio.FIRST_COMPLETED)
             if self._trouble.done():
                 raise self._trouble.result()
             return playing.result()
@@ -183,11 +182,10 @@ class ExerciseScene(Scene):
         await asyncio.wait(
             [seat.started, seat.program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
-        if seat.program.trouble.done():
-            raise seat.program.trouble.result()
+        seat.program.check()
         if not seat.started.done():
             raise Trouble(f"Your client ({person.name}) was not connected within {START_SECONDS:g} s.")
-        if why := seat.started.result():
+        if why := str(seat.started.result()):
             raise LabError(why)
         return seat
 
