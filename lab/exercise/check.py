@@ -51,7 +51,8 @@ async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequ
     with tempfile.TemporaryDirectory(prefix="exercise-", dir=memory(), ignore_cleanup_errors=True) as made:
         nursery = Nursery(Path(made))
         _copy(folder, Path(made) / SUBMISSION)
-        async with benches(network, WIDTH) as side_by_side:
+        width = min(WIDTH, 1 + sum(len(one.cells) for one in wanted))
+        async with benches(network, width) as side_by_side:
             await nursery.start(environment(stage, Path(made)))
             try:
                 run = _Run(stage, nursery, side_by_side)

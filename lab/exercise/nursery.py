@@ -33,6 +33,8 @@ MESSAGES: Final = 4000
 """The most that one program may say: far more than a scene needs."""
 SOCKETS: Final = 100
 """The most sockets that one program may have made."""
+CHILD_OPTIONS: tuple[str, ...] = ()
+"""What the child is started with beside its folders: `--no-namespaces` does without them, as where none can be had."""
 PRINTED: Final = 2000
 """How many of the last characters that the learner's code printed are kept."""
 SUBMISSION: Final = "submission"
@@ -49,7 +51,7 @@ class Trouble(Exception):
 
 def crashed(what: str, failed: lines.Failed) -> Trouble:
     """`Your client stopped: NotImplementedError in RoomKey.seal, room_key.py line 41: write …`."""
-    where = f" in {failed.function}" if failed.function else ""
+    where = f" in {failed.function}" if failed.function not in ("", "<module>") else ""
     if failed.file:
         where += f" ({failed.file}, line {failed.line})"
     text = f": {printable(failed.text)}" if failed.text else ""
@@ -86,7 +88,17 @@ class Nursery:
         child = str(Path(__file__).with_name("child.py"))
         with theirs, (self.folder / "printed").open("ab") as printed:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                [sys.executable, "-I", "-B", "-u", child, str(theirs.fileno()), str(ROOT), str(self._scratch)],
+                [
+                    sys.executable,
+                    "-I",
+                    "-B",
+                    "-u",
+                    child,
+                    str(theirs.fileno()),
+                    str(ROOT),
+                    str(self._scratch),
+                    *CHILD_OPTIONS,
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
@@ -95,8 +107,9 @@ class Nursery:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment},
                 start_new_session=True,
             )
-        self._descriptor = -1
-        line, descriptors = await self._said(START_SECONDS, lines.Ready)
+        self._descriptor, line, descriptors = -1, None, list[int]()
+        with contextlib.suppress(TimeoutError):
+            line, descriptors = await self._said(START_SECONDS, lines.Ready)
         if line is None or not descriptors:
             raise LabError(f"The child process for the learner's code did not start: {self.printed()[-300:]}")
         self._descriptor = descriptors[0]
@@ -105,11 +118,14 @@ class Nursery:
     async def load(self, code: Path) -> None:
         """Import the learner's package. Raises Trouble."""
         self._order(lines.Import(str(code)))
-        line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
+        try:
+            line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
+        except TimeoutError:
+            raise Trouble(
+                f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?"
+            ) from None
         if isinstance(line, lines.Failed):
             raise crashed("Your code, while it was imported,", line)
-        if line is None and self._process.poll() is None:
-            raise Trouble(f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?")
         if line is None:
             raise Trouble("Your code ended the program while it was imported (os._exit, or too much memory).")
 
@@ -134,7 +150,7 @@ class Nursery:
             raise Trouble("Your code ended the process that everybody's program is started from.") from None
 
     async def _said(self, seconds: float, kind: Any) -> tuple[Any, list[int]]:
-        """What the process answers; None where it does not, or in another way."""
+        """What the process answers; None where it has ended, or answers in another way. Raises TimeoutError."""
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._orders, readable.set)
         try:
@@ -142,7 +158,7 @@ class Nursery:
                 await readable.wait()
             data, descriptors, _, _ = socket.recv_fds(self._orders, lines.LINE_BYTES, 1)
             return msgspec.json.decode(data, type=kind), descriptors
-        except (TimeoutError, OSError, msgspec.MsgspecError):
+        except (ConnectionError, msgspec.MsgspecError):
             return None, []
         finally:
             loop.remove_reader(self._orders)
@@ -186,7 +202,7 @@ class Nursery:
             made.close()
         self._orders.close()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # its other namespaces end with it
+            os.killpg(self._process.pid, signal.SIGKILL)  # the namespaces, and all in them, end with it
         self._process.wait()
         if self._descriptor >= 0:
             os.close(self._descriptor)

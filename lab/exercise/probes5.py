@@ -51,7 +51,7 @@ async def boxes_agree(at: Asking) -> str:
     """Each side opens what the other sealed."""
     pair = Pair()
     for kind in ("room", "direct", "whisper"):
-        wanted = content(kind)  # type: ignore[arg-type]
+        wanted = content(kind)
         message = msgspec.convert(await at.call("box_seal", *pair.hexed["alice"], plain(wanted)), Say | Whisper)
         try:
             opened = open_from(PeerBox(pair.bob, bytes(pair.alice.public_key)), NoPadding(), message)
