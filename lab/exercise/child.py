@@ -88,6 +88,8 @@ class Bench:
         if isinstance(line, lines.Answer):
             sock = socket.socket(fileno=descriptors[0]) if descriptors else None
             self._asked[line.id].set_result((line, sock))
+        elif isinstance(line, lines.Ping):
+            self.tell(lines.Pong())
         else:
             self._told.put_nowait(line)
 

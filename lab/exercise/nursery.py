@@ -29,6 +29,7 @@ from lab.runs import ROOT
 START_SECONDS: Final = 10.0
 IMPORT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 5.0
+PING_SECONDS: Final = 0.5
 MESSAGES: Final = 4000
 """The most that one program may say: far more than a scene needs."""
 SOCKETS: Final = 100
@@ -221,7 +222,9 @@ class Hosts:
         """A text, or a socket. Raises LabError."""
         match ask.do:
             case "listen":
-                return "", await self.host.listen(ask.port)
+                sock = await self.host.listen(ask.port)
+                self.kept.append(sock)  # the program's own copy may outlive the scene by a moment
+                return "", sock
             case "connect" if ask.address in self.zone.values():
                 return "", await self.host.connect(ask.address, ask.port)
             case "bind_udp":
@@ -236,7 +239,8 @@ class Hosts:
     def close(self) -> None:
         """Give back what was kept."""
         while self.kept:
-            self.kept.pop().close()
+            with self.kept.pop() as sock, contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # a listener stops to listen, whoever else has it
 
 
 class Program:
@@ -254,6 +258,7 @@ class Program:
         self._count = 0
         self._asks = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answered = asyncio.Event()
         self.open = True
         asyncio.get_running_loop().add_reader(self._sock, self._take)
 
@@ -310,6 +315,8 @@ class Program:
                 task = asyncio.get_running_loop().create_task(self._serve(self.hosts, line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            case lines.Pong():
+                self._answered.set()
             case _:
                 self.heard(line)
 
@@ -325,6 +332,15 @@ class Program:
         self.tell(lines.Answer(ask.id), sock.fileno())
         if sock not in hosts.kept:
             sock.close()
+
+    async def hangs(self) -> bool:
+        """Does it not answer, though it has nothing else to do?"""
+        self._answered.clear()
+        self.tell(lines.Ping())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PING_SECONDS):
+                await self._answered.wait()
+        return self.open and not self._answered.is_set()
 
     def close(self) -> None:
         """It is not needed any more."""

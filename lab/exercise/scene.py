@@ -17,7 +17,7 @@ from lab.exercise import lines
 from lab.exercise.nursery import Hosts, Nursery, Program, Trouble
 from lab.hosting import Running, Seat
 from lab.scene import Member, Scene, Spoken
-from lab.screens import Screen
+from lab.screens import ROWS, Screen
 
 LEARNERS: Final = ("alice", "bob")
 START_SECONDS: Final = 5.0
@@ -78,8 +78,10 @@ class DistantSeat:
             case lines.Shown(kind=kind, text=text, sender=sender) if kind in KINDS:
                 try:
                     self.screen.show(Show(kind, text, sender))
-                except RuntimeError as full:
-                    self.program.in_trouble(Trouble(f"{self.program.what}: {full}."))
+                except RuntimeError:
+                    self.program.in_trouble(
+                        Trouble(f"{self.program.what} showed more than a screen of {ROWS} rows holds, and was stopped.")
+                    )
             case lines.Started() | lines.Refused() if not self.started.done():
                 self.started.set_result(line.why if isinstance(line, lines.Refused) else "")
             case lines.Ended():
@@ -202,21 +204,28 @@ class ExerciseScene(Scene):
 
     # With nobody attacking, the first thing that does not arrive is what the learner is told.
 
+    async def _why(self, sentence: str) -> Trouble:
+        """This, and first of all which of the learner's programs does not answer any more."""
+        hanging = [program.what for program in self.programs if program.open and await program.hangs()]
+        return Trouble(f"{hanging[0]} hangs. {sentence}" if hanging else sentence)
+
     async def _join(self, name: str, server: Address) -> None:
         await super()._join(name, server)
         if not self.honest:
             return
         whose = f"{name} (whose client is the reference's)" if name not in LEARNERS else name
         if name not in self.members:
-            raise Trouble(f"{whose} could not come in: {_last(self.screens[name])}")
+            raise await self._why(f"{whose} could not come in: {_last(self.screens[name])}")
         if not any(show.text.startswith("here: ") for show in self.screens[name].shown):
-            raise Trouble(
+            raise await self._why(
                 f"{whose} joined, and within {self.patience:g} s was not shown who is there; "
                 f"the screen shows {_last(self.screens[name])}"
             )
         for other in self.members.values():
             if other.name != name and not any(show.text.startswith(f"{name} joined") for show in other.screen.shown):
-                raise Trouble(f"Your server did not tell {other.name} within {self.patience:g} s that {name} joined.")
+                raise await self._why(
+                    f"Your server did not tell {other.name} within {self.patience:g} s that {name} joined."
+                )
 
     async def _heard(self, spoken: Spoken, listeners: list[Member]) -> None:
         before = {member.name: len(member.screen.shown) for member in listeners}
@@ -228,10 +237,12 @@ class ExerciseScene(Scene):
             if not any((show.sender, show.kind) == (spoken.who, spoken.kind) for show in new):
                 did = f"whispered to {spoken.to}" if spoken.to else "said"
                 seen = f"{member.name}'s screen shows {_last(member.screen, before[member.name])}"
-                raise Trouble(f"{spoken.who} {did}: “{spoken.text}”, and after {self.patience:g} s {seen}")
+                raise await self._why(f"{spoken.who} {did}: “{spoken.text}”, and after {self.patience:g} s {seen}")
             if not any(show.text == spoken.text for show in new):
                 seen = next(show.text for show in new if (show.sender, show.kind) == (spoken.who, spoken.kind))
-                raise Trouble(f"{spoken.who} said “{spoken.text}”, and {member.name}'s screen shows “{seen[:100]}”.")
+                raise await self._why(
+                    f"{spoken.who} said “{spoken.text}”, and {member.name}'s screen shows “{seen[:100]}”."
+                )
 
 
 def _last(screen: Screen, since: int = 0) -> str:

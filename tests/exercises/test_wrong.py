@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 import stages
+from lab.exercise import check as checking
 from lab.exercise import declared
 from lab.exercise.check import check
 from lab.exercise.outcome import Outcome
 from tests.exercises.wrong import WRONG, Wrong
 
+IMPATIENT = 1.5
+"""Seconds for a step of the honest scene: what does not come in a wrong solution need not be waited for longer."""
 STAGES = [stage for stage in stages.catalogue() if (Path(declared.__file__).parent / f"stage{stage}.toml").exists()]
 
 
@@ -33,7 +36,10 @@ def changed(wrong: Wrong, to: Path) -> Path:
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"stage{wrong.stage}-{wrong.name}")
-def test_wrong_solution_is_failed_for_the_right_reason(wrong: Wrong, tmp_path: Path) -> None:
+def test_wrong_solution_is_failed_for_the_right_reason(
+    wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "PATIENCE", IMPATIENT)
     outcome = checked(wrong.stage, changed(wrong, tmp_path), wrong.fails, *wrong.passes)
     results = {result.id: result for result in outcome.requirements}
     assert results[wrong.fails].status == "failed"
