@@ -39,11 +39,10 @@ class Bench:
 
     def listen(self) -> None:
         """Begin to take what comes."""
-        self.sock.setblocking(False)
         asyncio.get_running_loop().add_reader(self.sock, self._take)
 
     def tell(self, line: lines.FromProgram) -> None:
-        """Say something. The socket may be full where the bench does not read any more: then nobody cares."""
+        """Say something; where the socket is full, wait until the bench has read. Where it has gone, nobody cares."""
         with contextlib.suppress(OSError):
             self.sock.send(encode(line))
 
@@ -67,7 +66,7 @@ class Bench:
         return answer, sock
 
     def _take(self) -> None:
-        data, descriptors, _, _ = socket.recv_fds(self.sock, lines.LINE_BYTES, 1)
+        data, descriptors, _, _ = socket.recv_fds(self.sock, lines.LINE_BYTES, 1, socket.MSG_DONTWAIT)
         if not data:
             os._exit(0)  # the bench has no use for this program any more
         line = self._decoder.decode(data)
