@@ -1,6 +1,5 @@
 """The verbs `exercise`, `check` and `solution` of a stage."""
 
-import asyncio
 import json as jsonlib
 import os
 import sys
@@ -55,6 +54,8 @@ def check(stage: Stage) -> click.Command:
     @click.option("--network", default="auto", metavar="lan|loopback", help="Which network; the LAN where possible.")
     @click.option("--levers", hidden=True)
     def command(folder: str, only: tuple[str, ...], json: bool, network: str, **_: Any) -> None:
+        import asyncio
+
         from lab.exercise import noted
         from lab.exercise.check import check
         from lab.exercise.shown import show
@@ -80,6 +81,8 @@ def solution(stage: Stage) -> click.Command:
     @click.option("--network", default="auto", metavar="lan|loopback", help="Which network the check is made on.")
     @click.option("--levers", hidden=True)
     def command(folder: str, give_up: bool, network: str, **_: Any) -> None:
+        import asyncio
+
         from lab.exercise import noted
         from lab.exercise.check import check
         from lab.exercise.solution import to_reference

@@ -6,7 +6,7 @@ import statistics
 import time
 from typing import Final
 
-from lab.exercise.probes import Asking, probe
+from lab.exercise.probes import Asking, probe, scene_probe
 from lab.exercise.program import Trouble
 from stages.stage2_hashed_auth.accounts import MEMORY_BYTES, PASSES, Argon2id
 
@@ -103,7 +103,7 @@ async def _account(at: Asking) -> str:
     return name
 
 
-@probe
+@scene_probe
 async def one_answer(at: Asking) -> str:
     """A wrong password and an unknown name are answered alike."""
     async with at.server():
@@ -126,7 +126,7 @@ async def _seconds(at: Asking, name: str) -> float:
     return time.perf_counter() - began
 
 
-@probe
+@scene_probe
 async def same_time(at: Asking) -> str:
     """… and after as long."""
     async with at.server():

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
-from lab.exercise.probes import Asking, probe
+from lab.exercise.probes import Asking, scene_probe
 from stages.stage4_tls import tls
 
 SYSTEM: Final = "system"
@@ -43,7 +43,7 @@ def _server(folder: Path, newest: ssl.TLSVersion) -> ssl.SSLContext:
     return context
 
 
-@probe
+@scene_probe
 async def client_meets_its_server(at: Asking) -> str:
     """A server with a certificate of the given authority is spoken to."""
     own = _own(at)
@@ -52,7 +52,7 @@ async def client_meets_its_server(at: Asking) -> str:
     return ""
 
 
-@probe
+@scene_probe
 async def client_ignores_the_systems_store(at: Asking) -> str:
     """A certificate of an authority that the machine trusts, and the learner was not given, is refused."""
     own, foreign = _own(at), at.nursery.folder / SYSTEM
@@ -64,7 +64,7 @@ async def client_ignores_the_systems_store(at: Asking) -> str:
     return ""
 
 
-@probe
+@scene_probe
 async def client_refuses_older_tls(at: Asking) -> str:
     """A server that offers TLS 1.2 at most is refused."""
     own = _own(at)
@@ -89,7 +89,7 @@ async def _handshake(at: Asking, newest: ssl.TLSVersion) -> str:
     return version
 
 
-@probe
+@scene_probe
 async def server_refuses_older_tls(at: Asking) -> str:
     """The learner's server agrees on TLS 1.3, and with a client of TLS 1.2 on nothing."""
     async with at.server():
@@ -100,7 +100,7 @@ async def server_refuses_older_tls(at: Asking) -> str:
     return ""
 
 
-@probe
+@scene_probe
 async def authority_is_apart(at: Asking) -> str:
     """Whoever takes the server's folder has the server's key, and not the authority's."""
     async with at.server() as place:

@@ -166,6 +166,11 @@ class ExerciseScene(Scene):
     async def _learners_server(self, at: Host) -> AsyncIterator[Running]:
         self.server_program = program = self._program("Your server", at)
         await serving(program, self.nursery.place(f"{self.place}/server"), self.stage.port)
+        if self.stage.wants_authority and "ca.pem" not in self.nursery.taken(f"{self.place}/ca"):
+            raise Trouble(
+                "Your server made no ca.pem in ca/, beside its own folder: nobody can verify it. Is there a server_tls "
+                "in compose.py, and does it return a context?"
+            )
         self._take_over("ca", "ca")  # what an operator gives to the members, and what the bench makes certificates with
         try:
             yield Running((f"{at.name}.{DOMAIN}", self.stage.port), lambda session, effects: None)

@@ -75,6 +75,7 @@ def test_every_probe_that_is_named_exists_and_every_one_is_named(stage: int) -> 
     named = [name for one in asked.requirements for name in one.probes]
     assert sorted(named) == sorted(probes_of(stages.find(stage)))
     assert asked.requirements[0].id == WORKS
+    assert {one.section for one in asked.requirements} <= {"The story", "Predict, attack, observe", "Explain"}
     assert all(one.id == WORKS or one.cells or one.probes for one in asked.requirements)
 
 

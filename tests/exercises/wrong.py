@@ -280,7 +280,7 @@ WRONG: Final = (
         ),
         "data-bound",
         "`to` was changed",
-        ("tag-checked", "key-wrapped"),
+        ("key-wrapped", "names-bound"),
     ),
     Wrong(
         3,
@@ -294,7 +294,7 @@ WRONG: Final = (
         ),
         "key-per-sender",
         "under the room key itself",
-        ("nonce-fresh", "data-bound"),
+        ("data-bound",),
     ),
     Wrong(
         3,
@@ -313,7 +313,7 @@ WRONG: Final = (
         ),
         "key-wrapped",
         "in the clear",
-        ("room-key-random", "tag-checked"),
+        ("room-key-random", "data-bound"),
     ),
     Wrong(
         3,
