@@ -171,13 +171,14 @@ class Bench:
         watch: Watch = silent,
         judge: Callable[[Scene], list[str]] | None = None,
         made: Callable[..., Scene] | None = None,
+        patience: float = CONTROL_PATIENCE,
     ) -> Scene:
         """Run the scene, or another that is `made`, with nobody attacking.
 
         Raises LabError where not all arrives, or `judge` finds another fault: nothing can be judged then.
         """
         scene = self._set(stage, levers, watch, made=made)
-        scene.patience = CONTROL_PATIENCE
+        scene.patience = patience
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
@@ -193,6 +194,10 @@ class Bench:
 
     def _at(self, stage: Stage, levers: Levers) -> tuple[int, tuple[tuple[str, str], ...]]:
         return stage.number, tuple(levers.turned().items())
+
+    def as_controlled(self, other: "Bench") -> None:
+        """Take another bench's control runs for one's own."""
+        self._controlled |= other._controlled
 
     async def controlled(self, stage: Stage, levers: Levers) -> None:
         """See that a control run of this stage under these levers was made on this bench: the first call makes it."""
