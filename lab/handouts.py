@@ -13,6 +13,7 @@ that does not depend on that in the file, where authors tend to write the right 
 
 import hashlib
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from typing import Final
@@ -23,6 +24,7 @@ from lab.question_file import Option, Question, questions
 from lab.runs import write_text
 from stages import Stage
 
+WIDTH: Final = 120
 _BLOCK: Final = re.compile(r"(<!-- question: ([^\n]*?) -->\n)(.*?)(<!-- /question -->)", re.DOTALL)
 
 
@@ -50,14 +52,18 @@ def written(text: str, stage: Stage) -> str:
 
 def block(question: Question, number: int, stage: Stage) -> str:
     """One question as the handout has it."""
-    lines = [f"**{question.part.capitalize()} {number}.** {question.asks.strip()}"]
-    if question.several:
-        lines[0] += " (Choose all that hold.)"
+    several = " (Choose all that hold.)" if question.several else ""
+    run = f" *({_from(question, stage)})*" if question.kind == "run" else ""
+    lines = [_wrapped(f"**{question.part.capitalize()} {number}.** {question.asks}{several}{run}")]
     if question.kind == "choice":
-        lines += ["", *(f"- {option.text}" for option in sorted(question.option, key=_place))]
-    if question.kind == "run":
-        lines[0] += f" *({_from(question, stage)})*"
+        lines += ["", *(_wrapped(f"- {option.text}") for option in sorted(question.option, key=_place))]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    """As the rest of a handout; what is in backticks may break, as it does there."""
+    rest = "  " if text.startswith("- ") else ""
+    return textwrap.fill(text, WIDTH, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
 
 
 def _from(question: Question, stage: Stage) -> str:
