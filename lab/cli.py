@@ -26,6 +26,9 @@ STAGE_VERBS = {
     "quiz": "The handout's questions, in the terminal; what is right is remembered.",
     "hint": "A hint for the question or exercise that you are at, or for QUESTION; each time a better one.",
     "lan": "The lab's hosts to sit down at: a shell on each, this stage's server and clients running.",
+    "exercise": "Lay out the stage's exercise in work/: the lever is yours to write.",
+    "check": "Run your code as the stage: the conversation, the attacks, known answers.",
+    "solution": "The way from your code to the reference, once it passes.",
     "audit": "Show the stage's audit.",
     "test": "Run the stage's tests.",
 }
@@ -145,6 +148,9 @@ class StageVerbs(Listing):
             "quiz": _quiz,
             "hint": _hint,
             "lan": _lan,
+            "exercise": _of_the_exercise("exercise"),
+            "check": _of_the_exercise("check"),
+            "solution": _of_the_exercise("solution"),
             "audit": _audit,
             "test": _test,
         }
@@ -406,6 +412,16 @@ def _lan(stage: stages.Stage) -> click.Command:
         _bench(lambda: open_lan(stage, Wishes(levers, kind, not no_tmux)))
 
     return lan
+
+
+def _of_the_exercise(verb: str) -> Callable[[stages.Stage], click.Command]:
+    def made(stage: stages.Stage) -> click.Command:
+        from lab.exercise import commands
+
+        command: click.Command = getattr(commands, verb)(stage)
+        return command
+
+    return made
 
 
 def _audit(stage: stages.Stage) -> click.Command:
