@@ -228,13 +228,18 @@ def test_whoever_has_hints_can_register_them(
 # A run of one's own
 
 
-def test_question_about_a_run_is_answered_from_that_run_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_question_about_a_run_is_answered_from_that_run_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     right = []
     for _ in range(2):
         assert lab(["stage-1", "sniffer", "--goal", "room", "--network", NETWORK]) == 0
         right.append(judging.answer_of(1, questions(1)["frame"]))
         assert lab(["stage-1", "quiz", "--answer", f"frame={right[-1]}"]) == 0
-    first, second = sorted(Path("runs").iterdir())
+    first, second = sorted(Path("runs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    monkeypatch.setattr("builtins.input", lambda *_: "q")
+    assert lab(["stage-1", "quiz", "--question", "frame"]) == 0
+    assert f"(In {second / 'sniffer-room.pcapng'}.)" in capsys.readouterr().out
     shutil.rmtree(second)
     assert judging.answer_of(1, questions(1)["frame"]) == right[0]
     assert lab(["stage-1", "sniffer", "--levers", "framing=none", "--goal", "room", "--network", NETWORK]) == 0
