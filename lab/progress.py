@@ -131,6 +131,15 @@ def read() -> Progress:
     return msgspec.convert(kept, Progress)
 
 
+def known() -> Progress:
+    """The same, for whoever can go on without: where it cannot be read, that is said once, and nothing is known."""
+    try:
+        return read()
+    except LabError as error:
+        _say_once(str(error))
+        return Progress()
+
+
 def file() -> Path:
     """Where it is kept. Raises LabError where nobody knows the person's home."""
     return user_data() / "progress.json"

@@ -111,7 +111,7 @@ def _chosen(stage: int, wanted: Wanted) -> dict[str, Asked]:
         raise LabError(f"There is no question {printable(wanted.question)}; there are: {', '.join(there)}.")
     if wanted.part and wanted.part not in PARTS:
         raise LabError(f"There is no part {printable(wanted.part)}; there are: {', '.join(PARTS)}.")
-    answered = progress.read().stage(stage).quiz
+    answered = progress.known().stage(stage).quiz
     chosen = {
         name: Asked(question, before=name in answered and bool(answered[name].right), order=_drawn(question))
         for name, question in there.items()
@@ -128,7 +128,7 @@ def _drawn(question: Question) -> Sequence[Option]:
 
 def _check(stage: int, asked: dict[str, Asked], given: Sequence[str], report: Report) -> None:
     """What came as options; a choice is given by its words there, since its letters are drawn. Raises LabError."""
-    answers = pairs(given, "nonce-reuse=the XOR of both texts")
+    answers = pairs(given, "nonce-reuse=the XOR of both")
     for name, _ in answers:
         if name not in asked:
             raise LabError(f"There is no question {printable(name)}; there are: {', '.join(asked)}.")
