@@ -81,7 +81,7 @@ def test_every_question_stands_in_the_section_of_its_part(stage: Stage) -> None:
 @each_stage
 def test_handout_asks_about_an_hours_worth(stage: Stage) -> None:
     there = questions(stage.number).values()
-    parts = Counter(question.part for question in there)
+    parts: Counter[str] = Counter(question.part for question in there)
     assert 12 <= len(there) <= 18
     assert all(parts[part] >= least for part, least in LEAST.items()), parts
     assert sum(question.kind == "run" for question in there) >= 3

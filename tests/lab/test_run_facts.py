@@ -124,8 +124,10 @@ def test_messages_are_as_many_as_tshark_finds(made: Runs) -> None:
         says = sum(bytes.fromhex(line.replace(":", "")).count(b'"type":"say"') for line in lines)
         assert answer("messages-of-type-say", made[number]) == says
     typed = len(re.findall(r"^ *(\w+)  \1> (?!/)", made[1].transcript, re.MULTILINE))
-    says = "{n} is how many went to the server; it passes each on to every other member, once for each."
-    assert [list(values) for values, why in compute("messages-of-type-say", made[1]).wrong if why == says] == [[typed]]
+    sentence = "{n} is how many went to the server; it passes each on to every other member, once for each."
+    assert [list(values) for values, why in compute("messages-of-type-say", made[1]).wrong if why == sentence] == [
+        [typed]
+    ]
 
 
 def test_sealed_message_has_the_nonce_and_length_that_are_on_the_wire(made: Runs) -> None:
