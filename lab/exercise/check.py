@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 import attacks
 from common.errors import LabError
 from common.levers import Levers
@@ -23,9 +25,10 @@ from common.text import printable
 from lab.bench import Bench, Cell
 from lab.exercise import declared
 from lab.exercise.declared import WORKS, Requirement
-from lab.exercise.nursery import SUBMISSION, Nursery, Trouble
+from lab.exercise.nursery import SUBMISSION, Nursery
 from lab.exercise.outcome import Outcome, Result, Status
 from lab.exercise.probes import Asking, environment, probes_of
+from lab.exercise.program import Trouble
 from lab.exercise.scene import ExerciseScene
 from lab.matrix import Item, benches, shared
 from lab.network import memory
@@ -172,6 +175,8 @@ class _Run:
                     return observed[:OBSERVED]
             except (Trouble, LabError) as trouble:
                 return _sentence(trouble)
+            except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
+                return f"Your code returned something else than its signature says ({_sentence(error)})."
             finally:
                 asking.close()
         return ""
