@@ -60,6 +60,7 @@ ALARMS_APART: Final = 16
 def not_the_server(error: OSError) -> LabError:
     """What a person is told when TLS refuses, or when whoever answered does not speak it."""
     why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    why = why.removesuffix(".")  # OpenSSL ends some sentences, and not others
     return LabError(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
 
 

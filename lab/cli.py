@@ -429,7 +429,7 @@ def _audit(stage: stages.Stage) -> click.Command:
     @click.option("--levers", hidden=True)
     @click.option("--network", hidden=True)
     def audit(**_: Any) -> None:
-        from lab.audits import show
+        from lab.audit_page import show
 
         show(stage)
 
@@ -469,14 +469,15 @@ def matrix(**given: Any) -> None:
     _bench(lambda: verbs.matrix(_options(**given)))
 
 
-@lab.command(help="Run the evidence of every audit again and write it into the audits.")
+@lab.command(help="Run the evidence of every audit again, or of those stages' named, and write it into the audits.")
+@click.argument("numbers", metavar="[STAGE]…", nargs=-1, type=int)
 @on_the_bench
-def audits(**given: Any) -> None:
+def audits(numbers: tuple[int, ...], **given: Any) -> None:
     from lab.audits import regenerate
     from lab.handouts import write_all
 
     write_all()
-    _bench(lambda: regenerate(_options(**given)))
+    _bench(lambda: regenerate(numbers, _options(**given)))
 
 
 @lab.command(help="Write the questions of each stage's quiz.toml into its handout.")
