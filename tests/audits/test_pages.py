@@ -106,7 +106,7 @@ def test_readme_names_every_attack_and_every_verb() -> None:
 
 
 def test_excerpt_in_the_readme_is_what_the_demo_prints(ran: dict[int, Run]) -> None:
-    (excerpt,) = fenced((ROOT / "README.md").read_text(encoding="utf-8"), "text")
+    (excerpt, *_) = fenced((ROOT / "README.md").read_text(encoding="utf-8"), "text")
     for head, after in itertools.pairwise(excerpt.splitlines()):
         if head.startswith("== "):
             name, position = head.removeprefix("== ").rstrip(")").split(" (")
