@@ -131,6 +131,8 @@ class Bench:
         self.why = why
         self.watch: Watch = silent
         """Who watches the scene that is run now."""
+        self.scene: Callable[..., Scene] = Scene
+        """What makes a scene."""
         self.recordings: dict[str, Recording] = {}
         self._controlled: dict[tuple[int, tuple[tuple[str, str], ...]], float] = {}
         """The patience of the scenes whose control run was made, by stage and turned levers."""
@@ -168,14 +170,15 @@ class Bench:
         levers: Levers,
         watch: Watch = silent,
         judge: Callable[[Scene], list[str]] | None = None,
-        made: Callable[..., Scene] = Scene,
+        made: Callable[..., Scene] | None = None,
+        patience: float = CONTROL_PATIENCE,
     ) -> Scene:
         """Run the scene, or another that is `made`, with nobody attacking.
 
         Raises LabError where not all arrives, or `judge` finds another fault: nothing can be judged then.
         """
         scene = self._set(stage, levers, watch, made=made)
-        scene.patience = CONTROL_PATIENCE
+        scene.patience = patience
         with _Crashes():
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
@@ -191,6 +194,10 @@ class Bench:
 
     def _at(self, stage: Stage, levers: Levers) -> tuple[int, tuple[tuple[str, str], ...]]:
         return stage.number, tuple(levers.turned().items())
+
+    def as_controlled(self, other: "Bench") -> None:
+        """Take another bench's control runs for one's own."""
+        self._controlled |= other._controlled
 
     async def controlled(self, stage: Stage, levers: Levers) -> None:
         """See that a control run of this stage under these levers was made on this bench: the first call makes it."""
@@ -279,7 +286,7 @@ class Bench:
         watch: Watch,
         attack: Attack | None = None,
         via: str = "",
-        made: Callable[..., Scene] = Scene,
+        made: Callable[..., Scene] | None = None,
     ) -> Scene:
         """A fresh scene on a network that remembers nothing of the last one."""
         arrange(self.network, levers, attack, via)
@@ -294,7 +301,7 @@ class Bench:
             watch(place, row)
 
         patience = self._controlled.get(self._at(stage, levers), PATIENCE)
-        return made(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
+        return (made or self.scene)(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

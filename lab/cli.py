@@ -26,6 +26,9 @@ STAGE_VERBS = {
     "questions": "The capture lab: questions about the last capture, checked against it.",
     "report": REPORT_HELP,
     "lan": "The lab's hosts to sit down at: a shell on each, this stage's server and clients running.",
+    "exercise": "Lay out the stage's exercise in work/: the lever is yours to write.",
+    "check": "Run your code as the stage: the conversation, the attacks, known answers.",
+    "solution": "The way from your code to the reference, once it passes.",
     "audit": "Show the stage's audit.",
     "test": "Run the stage's tests.",
 }
@@ -144,6 +147,9 @@ class StageVerbs(Listing):
             "questions": _questions,
             "report": report_of,
             "lan": _lan,
+            "exercise": _of_the_exercise("exercise"),
+            "check": _of_the_exercise("check"),
+            "solution": _of_the_exercise("solution"),
             "audit": _audit,
             "test": _test,
         }
@@ -384,6 +390,16 @@ def _lan(stage: stages.Stage) -> click.Command:
         _bench(lambda: open_lan(stage, Wishes(levers, kind, not no_tmux)))
 
     return lan
+
+
+def _of_the_exercise(verb: str) -> Callable[[stages.Stage], click.Command]:
+    def made(stage: stages.Stage) -> click.Command:
+        from lab.exercise import commands
+
+        command: click.Command = getattr(commands, verb)(stage)
+        return command
+
+    return made
 
 
 def _audit(stage: stages.Stage) -> click.Command:

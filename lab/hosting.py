@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from common import threads
 from common.command_line import reader_for
@@ -16,6 +16,26 @@ from common.levers import Levers
 from common.runtime import Client, ServerRuntime
 from common.session import Address, ClientSession, Person, Server, ServerEffect, Show
 from stages import Stage
+
+
+class Seat(Protocol):
+    """A client as whoever sits at it has it, wherever its program runs; `common.runtime.Client` is one."""
+
+    ended: asyncio.Event
+
+    @property
+    def session(self) -> Any:
+        """Its side of the conversation, or what is known of it."""
+
+    @property
+    def transport(self) -> Any:
+        """Its connection: `is_closing()`."""
+
+    def typed(self, line: str) -> None:
+        """The person typed a line."""
+
+    def close(self) -> None:
+        """Leave."""
 
 
 def _in_turn(threaded: threads.ThreadServer, session: Any, effects: list[ServerEffect]) -> None:

@@ -12,6 +12,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -28,7 +29,7 @@ from common.session import Address, Person, Server, ServerEffect, Show, alarm
 from lab import weak_password
 from lab.certificates import handed_out
 from lab.drawn import Drawn
-from lab.hosting import running_server, start_client
+from lab.hosting import Running, Seat, running_server, start_client
 from lab.loot import RecordedServer, keys_in
 from lab.network import Network
 from lab.observed import ObservedServer
@@ -72,7 +73,7 @@ class Member:
     """One person: their host, their client, their screen."""
 
     name: str
-    client: Client
+    client: Seat
     screen: Screen
 
     def type(self, line: str) -> None:
@@ -140,7 +141,7 @@ class Scene:
                 if name in self.people:
                     self.people[name] = replace(self.people[name], folder=Path(folder) / name)
             self.folder = Path(folder)
-            self.server = self.stage.server(self.levers, self.folder / "server")
+            self.server = self._server(attack)
             if attack and attack.position == "server":
                 self.taken = TakenServer(self.server)
             if attack and attack.position == "thief":
@@ -151,7 +152,7 @@ class Scene:
 
     async def _play(self, attack: Attack | None, goal: Goal | None, server_side: Server) -> Claim:
         at = self.network.hosts["server"]
-        async with running_server(self.stage, self.levers, at, server_side, self.folder / "server") as running:
+        async with self._serving(at, server_side) as running:
             server, self.perform = running.address, running.perform
             self.address = server
             if self.taken:
@@ -176,6 +177,30 @@ class Scene:
                 for client in (*self.visitors, *(member.client for member in self.members.values())):
                     client.close()  # or it would connect again when the server stops
                     await client.ended.wait()
+
+    # How programs are started; an exercise's scene starts others.
+
+    def _server(self, attack: Attack | None) -> Any:
+        return self.stage.server(self.levers, self.folder / "server")
+
+    def _serving(self, at: Host, server: Server) -> AbstractAsyncContextManager[Running]:
+        return running_server(self.stage, self.levers, at, server, self.folder / "server")
+
+    async def _start(self, host: Host, person: Person, screen: Screen) -> Seat:
+        """Raises LabError where the client refuses to go on."""
+        return await start_client(self.stage, self.levers, host, self.address, person, screen.show, self.log_secrets)
+
+    def _operate(self, name: str) -> None:
+        """The operator takes an account away."""
+        self.perform(None, self.server.remove(name))
+
+    def loot(self) -> Loot:
+        """What a thief finds now; the member whose memory is read is Bob."""
+        if self.recorded is None:
+            raise LabError("Only the position thief has loot.")
+        folder = shutil.copytree(self.folder / "server", self.folder / "mallory" / "loot", dirs_exist_ok=True)
+        keys = keys_in(self.members["bob"].client.session) if "bob" in self.members else {}
+        return Loot(folder, list(self.recorded.relayed), keys)
 
     async def _script(
         self, cast: list[str], foothold: "SceneFoothold | None", task: "asyncio.Task[Claim] | None", server: Address
@@ -227,7 +252,7 @@ class Scene:
         screen = self.screens[name] = Screen(name, self.watch, rows_for(self.levers))
         host, person = self.network.hosts[name], self.people[name]
         try:
-            client = await start_client(self.stage, self.levers, host, server, person, screen.show, self.log_secrets)
+            client = await self._start(host, person, screen)
         except LabError as error:  # the client refuses to go on, as a person would see it; the others go on without
             screen.show(alarm(str(error)))
             return
@@ -264,8 +289,7 @@ class Scene:
         await member.client.ended.wait()
         host, person = self.network.hosts[name], replace(self.people[name], register=False)
         there = len(member.screen.shown)
-        show = member.screen.show
-        member.client = await start_client(self.stage, self.levers, host, server, person, show, self.log_secrets)
+        member.client = await self._start(host, person, member.screen)
         await member.screen.until(lambda shown: any(s.text.startswith("here: ") for s in shown[there:]), self.patience)
         for other in others:
             await other.screen.until(_more_than(before[other.name], f"{name} joined"), self.patience)
@@ -310,7 +334,7 @@ class Scene:
         (self.folder / name).mkdir()
         person = replace(self.people["carol"], name=name, password=secrets.token_urlsafe(12), folder=self.folder / name)
         host = self.network.hosts["carol"]
-        client = await start_client(self.stage, self.levers, host, self.address, person, screen.show, self.log_secrets)
+        client = await self._start(host, person, screen)
         there = await screen.until(_shows("notice", "here: "), self.patience)
         client.close()
         await client.ended.wait()
@@ -319,7 +343,7 @@ class Scene:
 
     async def _remove(self, name: str) -> None:
         """The operator removes an account, and with it the member's session."""
-        self.perform(None, self.server.remove(name))
+        self._operate(name)
         for other in self.members.values():
             await other.screen.until(_shows("notice", f"{name} left"), self.patience)
 
@@ -481,14 +505,8 @@ class SceneFoothold:
 
     @property
     def loot(self) -> Loot:
-        """See `attacks.Foothold`; the member whose memory is read is Bob."""
-        if self._scene.recorded is None:
-            raise LabError("Only the position thief has loot.")
-        folder = shutil.copytree(
-            self._scene.folder / "server", self._scene.folder / "mallory" / "loot", dirs_exist_ok=True
-        )
-        keys = keys_in(self._scene.members["bob"].client.session) if "bob" in self._scene.members else {}
-        return Loot(folder, list(self._scene.recorded.relayed), keys)
+        """See `attacks.Foothold`."""
+        return self._scene.loot()
 
     def told(self, member: str) -> Address:
         """See `attacks.Foothold`: what the roster would say; the discard port where the member is not there."""

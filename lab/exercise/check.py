@@ -1,0 +1,201 @@
+"""Checks a submission: does it still work, do the stage's attacks hold, are its answers right?
+
+    outcome = await check(stages.find(3), Path("work/stage3"))
+
+The bench, the referee, the screens and the attackers stay here. The learner's code runs in a child process (see
+`nursery`), whose programs show what they show; what is right is decided here, as for any stage.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attacks
+from common.errors import LabError
+from common.levers import Levers
+from common.text import printable
+from lab.bench import Bench, Cell
+from lab.exercise import declared
+from lab.exercise.declared import WORKS, Requirement
+from lab.exercise.nursery import SUBMISSION, Nursery, Trouble
+from lab.exercise.outcome import Outcome, Result, Status
+from lab.exercise.probes import Asking, environment, probes_of
+from lab.exercise.scene import ExerciseScene
+from lab.matrix import Item, benches, shared
+from lab.network import memory
+from lab.scene import Scene
+from stages import Stage
+
+WIDTH: Final = 4
+PATIENCE: Final = 3.0
+"""Seconds that each step of the honest scene may take."""
+MOST_FILES, MOST_BYTES = 100, 1 << 18
+OBSERVED: Final = 500
+"""How many characters of what was observed are told."""
+
+
+async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequence[str] = ()) -> Outcome:
+    """Check the code in this folder, against all requirements or only these. Raises LabError for what is not its fault."""
+    asked = declared.exercise(stage.number)
+    wanted = [asked.find(name) for name in only] or asked.requirements
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="exercise-", dir=memory(), ignore_cleanup_errors=True) as made:
+        nursery = Nursery(Path(made))
+        _copy(folder, Path(made) / SUBMISSION)
+        async with benches(network, WIDTH) as side_by_side:
+            await nursery.start(environment(stage, Path(made)))
+            try:
+                run = _Run(stage, nursery, side_by_side)
+                results = await run.results(wanted)
+            finally:
+                nursery.close()
+        return Outcome(
+            stage.number,
+            str(folder),
+            tuple(results),
+            nursery.isolated,
+            nursery.why_not,
+            side_by_side[0].kind,
+            round(time.perf_counter() - began, 2),
+            nursery.printed(),
+        )
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """The submission as it is now: its Python files, and no links. Raises LabError where there is none."""
+    if not (folder / "client.py").is_file():
+        raise LabError(
+            f"{folder} holds no exercise, for there is no client.py in it; make stage-N exercise lays one out."
+        )
+    files = [path for path in sorted(folder.rglob("*.py")) if "__pycache__" not in path.parts]
+    if len(files) > MOST_FILES:
+        raise LabError(f"{folder} holds {len(files)} Python files; an exercise has at most {MOST_FILES}.")
+    for path in files:
+        target = to / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(file, "rb") as source:
+                if stat.S_ISREG(os.fstat(file).st_mode):
+                    target.write_bytes(source.read(MOST_BYTES))
+    if not (to / "__init__.py").exists():
+        raise LabError(f"{folder} is no Python package: __init__.py is missing; copy it from the stage.")
+
+
+class _Run:
+    """One check, on the benches that it has."""
+
+    def __init__(self, stage: Stage, nursery: Nursery, side_by_side: list[Bench]) -> None:
+        self.stage = stage
+        self.nursery = nursery
+        self.benches = side_by_side
+        self.levers = Levers({}, stage.levers)
+        self.control: Scene | None = None
+        for bench in side_by_side:
+            bench.scene = partial(ExerciseScene, nursery=nursery)
+
+    async def results(self, wanted: Sequence[Requirement]) -> list[Result]:
+        """Every requirement that is wanted, in order; whether it works at all is always looked at."""
+        try:
+            await self.nursery.load(self.nursery.folder / SUBMISSION)
+        except Trouble as trouble:
+            every = _first(self.stage, wanted)
+            return [_result(one, "failed" if one.id == WORKS else "not-run", _sentence(trouble)) for one in every]
+        fault = await self.honest()
+        cells = {} if fault else await self.attacked(sorted({cell for one in wanted for cell in one.cells}))
+        found = []
+        for one in _first(self.stage, wanted) if fault else wanted:
+            if one.id == WORKS and fault:
+                found.append(_result(one, "failed", fault))
+            elif fault and one.cells and not one.probes:
+                found.append(_result(one, "not-run", "Attacks are run when the honest conversation works."))
+            else:
+                faults = [cells[cell] for cell in one.cells if cells.get(cell)]
+                observed = faults[0] if faults else await self.probed(one, fault)
+                found.append(_result(one, "failed" if observed else "passed", observed or "as expected"))
+        return found
+
+    async def honest(self) -> str:
+        """What is wrong with the scene in which nobody attacks; nothing where all is well."""
+        bench = self.benches[0]
+        try:
+            self.control = await bench.control(self.stage, self.levers, patience=PATIENCE)
+        except (Trouble, LabError) as trouble:
+            return _sentence(trouble)
+        for other in self.benches[1:]:
+            other.as_controlled(bench)
+        return ""
+
+    async def attacked(self, ids: Sequence[str]) -> dict[str, str]:
+        """For each of these attacks what it did, where it was not held."""
+        items = [_item(self.stage, cell) for cell in ids]
+        alone = [item for item in items if item.goal.by_processor_time]
+        together = [item for item in items if not item.goal.by_processor_time]
+        told = dict(zip(together, await shared(self.benches, together, self._judged), strict=True))
+        for item, (_, crashed) in list(told.items()):
+            if crashed:  # beside others it cannot be told whose crash it was
+                told[item] = await self._judged(self.benches[0], item)
+        for item in alone:
+            told[item] = await self._judged(self.benches[0], item)
+        return {cell: told[item][0] for cell, item in zip(ids, items, strict=True)}
+
+    async def _judged(self, bench: Bench, item: Item) -> tuple[str, bool]:
+        """What the attack did, where it was not held; and whether it crashed."""
+        name = "/".join(filter(None, (item.attack.name, item.goal.name, item.case)))
+        try:
+            cell = await bench.cell(self.stage, self.levers, item.attack, item.goal, case=item.case)
+        except (Trouble, LabError) as trouble:
+            return f"During the attack {name}: {_sentence(trouble)}", False
+        except Exception as error:
+            return f"The attack {name} met something that it does not know in what your code sends ({error!r}).", True
+        return _broken(name, cell), False
+
+    async def probed(self, requirement: Requirement, fault: str) -> str:
+        """What the first of its probes finds wrong; nothing where all is well."""
+        for name in requirement.probes:
+            probe = probes_of(self.stage)[name]
+            asking = Asking(self.stage, self.nursery, self.benches[0], None if fault else self.control)
+            if fault and probe.needs_scene:
+                return "Looked at when the honest conversation works."
+            try:
+                if observed := await probe.run(asking):
+                    return observed[:OBSERVED]
+            except (Trouble, LabError) as trouble:
+                return _sentence(trouble)
+            finally:
+                asking.close()
+        return ""
+
+
+def _first(stage: Stage, wanted: Sequence[Requirement]) -> list[Requirement]:
+    """With the requirement that it works: where that is not met, it is told even when nobody asked."""
+    works = declared.exercise(stage.number).find(WORKS)
+    return [works, *(one for one in wanted if one is not works)]
+
+
+def _item(stage: Stage, cell: str) -> Item:
+    name, goal, *case = cell.split("/")
+    attack = attacks.find(name)
+    return Item(stage, attack, attack.goal(goal), *case)
+
+
+def _broken(name: str, cell: Cell) -> str:
+    """What a person is told of an attack that was not held."""
+    if cell.verdict != "broken":
+        return ""
+    seen = f" ({cell.evidence[0].where}: {cell.evidence[0].seen})" if cell.evidence else ""
+    return printable(f"{name}: {cell.reason}{seen}")[:OBSERVED]
+
+
+def _sentence(trouble: Exception) -> str:
+    return printable(" ".join(str(trouble).split()))[:OBSERVED]
+
+
+def _result(one: Requirement, status: Status, observed: str) -> Result:
+    return Result(one.id, one.title, status, one.expected, observed, one.property, one.hints[0], one.section)

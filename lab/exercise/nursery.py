@@ -1,0 +1,337 @@
+"""The bench's side of the child process: starts it, has programs forked in it, and speaks with them.
+
+Everything that a program says is checked against `lines` and bounded. Whatever is wrong with it (nonsense, silence, a
+crash, a flood) ends as one `Trouble`: a sentence for the person whose code it is.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from common.errors import LabError
+from common.hosts import Host
+from common.text import printable
+from lab.exercise import lines
+from lab.exercise.lines import encode
+from lab.runs import ROOT
+
+START_SECONDS: Final = 10.0
+IMPORT_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 5.0
+MESSAGES: Final = 4000
+"""The most that one program may say: far more than a scene needs."""
+SOCKETS: Final = 100
+"""The most sockets that one program may have made."""
+PRINTED: Final = 2000
+"""How many of the last characters that the learner's code printed are kept."""
+SUBMISSION: Final = "submission"
+NOT_WRITTEN: Final = "Not written yet:"
+
+
+class Trouble(Exception):
+    """What the learner's code did wrong, in one sentence. `failed` says where, if it crashed."""
+
+    def __init__(self, sentence: str, failed: lines.Failed | None = None) -> None:
+        super().__init__(sentence)
+        self.failed = failed
+
+
+def crashed(what: str, failed: lines.Failed) -> Trouble:
+    """`Your client stopped: NotImplementedError in RoomKey.seal, room_key.py line 41: write …`."""
+    where = f" in {failed.function}" if failed.function else ""
+    if failed.file:
+        where += f" ({failed.file}, line {failed.line})"
+    text = f": {printable(failed.text)}" if failed.text else ""
+    if failed.error == "NotImplementedError":
+        return Trouble(
+            f"{NOT_WRITTEN} {printable(failed.text or failed.function)} ({printable(failed.file)}, "
+            f"line {failed.line}).",
+            failed,
+        )
+    if failed.error == "SystemExit":
+        return Trouble(f"{what} ended itself (sys.exit){printable(where)}, and is to run until it is told to stop.")
+    if failed.error == "OSError" and "File too large" in failed.text:
+        return Trouble(f"{what} wrote more than a megabyte{printable(where)}, and was stopped.", failed)
+    return Trouble(f"{what} stopped: {printable(failed.error + where)}{text}", failed)
+
+
+class Nursery:
+    """The child process of one check. `start` it first, `close` it last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """A folder of the bench's own: what the child's code is copied to, and where it prints to."""
+        self.isolated = False
+        self.why_not = ""
+        self._programs: dict[int, Program] = {}
+        self._made = 0
+
+    async def start(self, environment: Mapping[str, str]) -> None:
+        """Start the process. Raises LabError."""
+        self._scratch = self.folder / "scratch"
+        self._scratch.mkdir()
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders.setblocking(False)
+        child = str(Path(__file__).with_name("child.py"))
+        with theirs, (self.folder / "printed").open("ab") as printed:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+                [sys.executable, "-I", "-B", "-u", child, str(theirs.fileno()), str(ROOT), str(self._scratch)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+                cwd="/",
+                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment},
+                start_new_session=True,
+            )
+        self._descriptor = -1
+        line, descriptors = await self._said(START_SECONDS, lines.Ready)
+        if line is None or not descriptors:
+            raise LabError(f"The child process for the learner's code did not start: {self.printed()[-300:]}")
+        self._descriptor = descriptors[0]
+        self.isolated, self.why_not = line.isolated, printable(line.why_not)
+
+    async def load(self, code: Path) -> None:
+        """Import the learner's package. Raises Trouble."""
+        self._order(lines.Import(str(code)))
+        line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
+        if isinstance(line, lines.Failed):
+            raise crashed("Your code, while it was imported,", line)
+        if line is None and self._process.poll() is None:
+            raise Trouble(f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?")
+        if line is None:
+            raise Trouble("Your code ended the program while it was imported (os._exit, or too much memory).")
+
+    def program(self, what: str, hosts: "Hosts | None" = None) -> "Program":
+        """Fork a program; what it is is said in a Trouble: `Your server`."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._made += 1
+        with theirs:
+            self._order(lines.Fork(self._made), theirs.fileno())
+        made = self._programs[self._made] = Program(ours, what, hosts, lambda number=self._made: self._end(number))
+        return made
+
+    def _end(self, number: int) -> None:
+        if self._programs.pop(number, None):
+            with contextlib.suppress(Trouble):
+                self._order(lines.Kill(number))
+
+    def _order(self, order: lines.ToNursery, *descriptors: int) -> None:
+        try:
+            socket.send_fds(self._orders, [encode(order)], descriptors)
+        except OSError:
+            raise Trouble("Your code ended the process that everybody's program is started from.") from None
+
+    async def _said(self, seconds: float, kind: Any) -> tuple[Any, list[int]]:
+        """What the process answers; None where it does not, or in another way."""
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._orders, readable.set)
+        try:
+            async with asyncio.timeout(seconds):
+                await readable.wait()
+            data, descriptors, _, _ = socket.recv_fds(self._orders, lines.LINE_BYTES, 1)
+            return msgspec.json.decode(data, type=kind), descriptors
+        except (TimeoutError, OSError, msgspec.MsgspecError):
+            return None, []
+        finally:
+            loop.remove_reader(self._orders)
+
+    def printed(self) -> str:
+        """The end of what the learner's code printed, tracebacks among it."""
+        with (self.folder / "printed").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * PRINTED))
+            text = file.read().decode(errors="replace")
+        return "\n".join(printable(line) for line in text.splitlines())[-PRINTED:]
+
+    def taken(self, place: str, most: int = 1 << 20) -> dict[str, bytes]:
+        """The files in a folder that the learner's code has written. Only ordinary ones, and no link is followed:
+        they could lead to the bench's own, or to something that never ends."""
+        found: dict[str, bytes] = {}
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with contextlib.ExitStack() as opened:
+            try:
+                folder = self._descriptor
+                for part in Path(place).parts:
+                    folder = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
+                    opened.callback(os.close, folder)
+                names = sorted(os.listdir(folder))[:50]
+            except OSError:
+                return {}
+            for name in names:
+                with contextlib.suppress(OSError):
+                    file = os.open(name, flags, dir_fd=folder)
+                    opened.callback(os.close, file)
+                    if stat.S_ISREG(os.fstat(file).st_mode):
+                        found[name] = os.read(file, most)
+        return found
+
+    def place(self, name: str) -> str:
+        """A folder as the learner's code has it."""
+        return str(self._scratch / name)
+
+    def close(self) -> None:
+        """End everything that was started in it, and wait until it is gone."""
+        for made in list(self._programs.values()):
+            made.close()
+        self._orders.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its other namespaces end with it
+        self._process.wait()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+
+class Hosts:
+    """What a program may ask of the network: sockets of one host, towards the lab's own hosts."""
+
+    def __init__(self, host: Host, zone: Mapping[str, str]) -> None:
+        self.host = host
+        self.zone = zone
+        self.udp_port = 0
+        self.kept: list[socket.socket] = []
+
+    async def do(self, ask: lines.Ask) -> tuple[str, socket.socket | None]:
+        """A text, or a socket. Raises LabError."""
+        match ask.do:
+            case "listen":
+                return "", await self.host.listen(ask.port)
+            case "connect" if ask.address in self.zone.values():
+                return "", await self.host.connect(ask.address, ask.port)
+            case "bind_udp":
+                sock = await self.host.bind_udp(ask.port)
+                self.udp_port = sock.getsockname()[1]
+                self.kept.append(sock)  # the loopback network carries datagrams as long as this object is there
+                return "", sock
+            case "resolve" if len(ask.address) < 100:
+                return await self.host.resolve(ask.address), None
+        raise LabError("That is outside the lab.")
+
+    def close(self) -> None:
+        """Give back what was kept."""
+        while self.kept:
+            self.kept.pop().close()
+
+
+class Program:
+    """A program of the learner's, as the bench sees it."""
+
+    def __init__(self, sock: socket.socket, what: str, hosts: Hosts | None, end: Callable[[], None]) -> None:
+        self.what = what
+        self.hosts = hosts
+        self.trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self.heard: Callable[[Any], None] = lambda line: None
+        self._sock = sock
+        self._sock.setblocking(False)
+        self._end = end
+        self._decoder = msgspec.json.Decoder(lines.FromProgram)
+        self._count = 0
+        self._asks = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.open = True
+        asyncio.get_running_loop().add_reader(self._sock, self._take)
+
+    def tell(self, line: lines.FromBench, *descriptors: int) -> None:
+        """Say something to it."""
+        if not self.open:
+            return
+        try:
+            socket.send_fds(self._sock, [encode(line)], descriptors)
+        except OSError:
+            self.in_trouble(Trouble(f"{self.what} does not take what it is told any more: it hangs, or has gone."))
+
+    def in_trouble(self, trouble: Trouble) -> None:
+        if not self.trouble.done():
+            self.trouble.set_result(trouble)
+
+    def _take(self) -> None:
+        try:
+            data = self._sock.recv(lines.LINE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.in_trouble(Trouble(f"{self.what} ended without a word (os._exit, or too much memory or time)."))
+            asyncio.get_running_loop().remove_reader(self._sock)
+            return
+        self._count += 1
+        if self._count > MESSAGES:
+            self.in_trouble(Trouble(f"{self.what} showed more than {MESSAGES} things, and was stopped."))
+            asyncio.get_running_loop().remove_reader(self._sock)
+            return
+        try:
+            line = self._decoder.decode(data)
+        except msgspec.MsgspecError:
+            self.in_trouble(Trouble(f"{self.what} said something that no client and no server says."))
+            return
+        self._heard(line)
+
+    def _heard(self, line: lines.FromProgram) -> None:
+        match line:
+            case lines.Failed():
+                self.in_trouble(crashed(self.what, line))
+            case lines.Ask():
+                self._asks += 1
+                if self._asks > SOCKETS or self.hosts is None:
+                    self.in_trouble(Trouble(f"{self.what} asked for more than {SOCKETS} sockets, and was stopped."))
+                    return
+                task = asyncio.get_running_loop().create_task(self._serve(self.hosts, line))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case _:
+                self.heard(line)
+
+    async def _serve(self, hosts: Hosts, ask: lines.Ask) -> None:
+        try:
+            text, sock = await hosts.do(ask)
+        except LabError as error:
+            self.tell(lines.Answer(ask.id, refused=str(error)))
+            return
+        if sock is None:
+            self.tell(lines.Answer(ask.id, text))
+            return
+        self.tell(lines.Answer(ask.id), sock.fileno())
+        if sock not in hosts.kept:
+            sock.close()
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        if not self.open:
+            return
+        self.open = False
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+        for task in self._tasks:
+            task.cancel()
+        if self.hosts:
+            self.hosts.close()
+        self._end()
+
+    async def call(self, name: str, *arguments: Any) -> lines.Returned:
+        """Call a function of the learner's. Raises Trouble where it does not return."""
+        answered: asyncio.Future[lines.Returned] = asyncio.get_running_loop().create_future()
+
+        def heard(line: Any) -> None:
+            if isinstance(line, lines.Returned) and not answered.done():
+                answered.set_result(line)
+
+        self.heard = heard
+        self.tell(lines.Call(name, list(arguments)))
+        done, _ = await asyncio.wait(
+            [answered, self.trouble], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if answered in done:
+            return answered.result()
+        if self.trouble in done:
+            raise self.trouble.result()
+        raise Trouble(f"{self.what} did not come back from {name} within {ANSWER_SECONDS:g} s.")

@@ -1,0 +1,239 @@
+"""The scene of an exercise: the server, Alice and Bob are the learner's programs; Carol, and every attacker, runs the
+reference. So each scene also shows that the learner's code speaks the protocol, and not only with itself."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
+
+from attacks import Attack, Claim, Goal, Loot
+from common.errors import LabError
+from common.hosts import DOMAIN, Host
+from common.session import Address, Person, Server, ServerEffect, Show
+from lab.exercise import lines
+from lab.exercise.nursery import Hosts, Nursery, Program, Trouble
+from lab.hosting import Running, Seat
+from lab.scene import Member, Scene, Spoken
+from lab.screens import Screen
+
+LEARNERS: Final = ("alice", "bob")
+START_SECONDS: Final = 5.0
+LEAVE_SECONDS: Final = 3.0
+KINDS: Final = ("room", "direct", "whisper", "notice", "alarm")
+
+_numbers = count(1)
+
+
+class DistantSeat:
+    """A client of the learner's that runs in the child: what is typed goes there, what it shows comes back."""
+
+    def __init__(self, program: Program, screen: Screen) -> None:
+        self.ended = asyncio.Event()
+        self.screen = screen
+        self.program = program
+        self.started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Why it did not go on; empty where it is connected."""
+        program.heard = self._heard
+
+    @property
+    def session(self) -> Any:
+        """What is known of it: its UDP port."""
+        return self.program.hosts
+
+    @property
+    def transport(self) -> Any:
+        """Its connection."""
+        return self
+
+    def is_closing(self) -> bool:
+        """Has it ended?"""
+        return self.ended.is_set()
+
+    def typed(self, line: str) -> None:
+        """The person typed a line."""
+        self.program.tell(lines.Typed(line))
+
+    def close(self) -> None:
+        """Leave; whoever does not is made to."""
+        if not self.ended.is_set():
+            self.program.tell(lines.Leave())
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.ended.set)
+
+    def _heard(self, line: Any) -> None:
+        match line:
+            case lines.Shown(kind=kind, text=text, sender=sender) if kind in KINDS:
+                try:
+                    self.screen.show(Show(kind, text, sender))
+                except RuntimeError as full:
+                    self.program.in_trouble(Trouble(f"{self.program.what}: {full}."))
+            case lines.Started() | lines.Refused() if not self.started.done():
+                self.started.set_result(line.why if isinstance(line, lines.Refused) else "")
+            case lines.Ended():
+                self.ended.set()
+            case _:
+                self.program.in_trouble(Trouble(f"{self.program.what} said something that no client says."))
+
+
+class Absent:
+    """In place of the server's own object, which is in the child: nothing of it can be observed here."""
+
+    def session(self, address: str) -> Any:
+        """Nobody asks."""
+        raise LabError("This server runs elsewhere.")
+
+    def remove(self, name: str) -> list[ServerEffect]:
+        """Nobody asks."""
+        raise LabError("This server runs elsewhere.")
+
+
+@dataclass
+class ExerciseScene(Scene):
+    """See `lab.scene.Scene`."""
+
+    nursery: Nursery = field(kw_only=True)
+    place: str = field(default_factory=lambda: f"scene-{next(_numbers)}")
+    """Where the learner's programs keep what they write, in the child's own folder."""
+    honest: bool = False
+    of_the_bench: bool = False
+    """Is the server the reference's, because the attacker has taken it?"""
+    programs: list[Program] = field(default_factory=list)
+    seats: list[DistantSeat] = field(default_factory=list)
+    server_program: Program | None = None
+
+    async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
+        """See `lab.scene.Scene`. Raises Trouble, as soon as one of the learner's programs is in it."""
+        self.honest = attack is None
+        self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        playing = asyncio.create_task(super().play(attack, goal))
+        try:
+            await asyncio.wait([playing, self._trouble], return_when=asyncio.FIRST_COMPLETED)
+            if self._trouble.done():
+                raise self._trouble.result()
+            return playing.result()
+        finally:
+            for seat in self.seats:
+                seat.ended.set()
+            if not playing.done():
+                playing.cancel()
+                await asyncio.wait([playing])
+            if not playing.cancelled():
+                playing.exception()
+            for program in self.programs:
+                program.close()
+
+    def _program(self, what: str, host: Host) -> Program:
+        program = self.nursery.program(what, Hosts(host, self.network.zone))
+        program.trouble.add_done_callback(self._in_trouble)
+        self.programs.append(program)
+        return program
+
+    def _in_trouble(self, first: "asyncio.Future[Trouble]") -> None:
+        if not self._trouble.done():
+            self._trouble.set_result(first.result())
+
+    def _server(self, attack: Attack | None) -> Any:
+        self.of_the_bench = attack is not None and attack.position == "server"
+        return super()._server(attack) if self.of_the_bench else Absent()
+
+    def _serving(self, at: Host, server: Server) -> AbstractAsyncContextManager[Running]:
+        return super()._serving(at, server) if self.of_the_bench else self._learners_server(at)
+
+    @contextlib.asynccontextmanager
+    async def _learners_server(self, at: Host) -> AsyncIterator[Running]:
+        self.server_program = program = self._program("Your server", at)
+        started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        program.heard = lambda line: None if started.done() else started.set_result(line)
+        program.tell(lines.Serve(self.nursery.place(f"{self.place}/server"), self.stage.port))
+        await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if program.trouble.done():
+            raise program.trouble.result()
+        if not started.done() or not isinstance(started.result(), lines.Started):
+            raise Trouble(f"Your server did not start to listen within {START_SECONDS:g} s.")
+        self._take_over("ca", "ca")  # what an operator gives to the members, and what the bench makes certificates with
+        try:
+            yield Running((f"{at.name}.{DOMAIN}", self.stage.port), lambda session, effects: None)
+        finally:
+            program.close()
+
+    def _take_over(self, place: str, to: str) -> None:
+        """Copy what the learner's programs wrote to where the reference reads it."""
+        for name, data in self.nursery.taken(f"{self.place}/{place}").items():
+            (self.folder / to).mkdir(parents=True, exist_ok=True)
+            (self.folder / to / name).write_bytes(data)
+            (self.folder / to / name).chmod(0o600)
+
+    async def _start(self, host: Host, person: Person, screen: Screen) -> Seat:
+        if person.name not in LEARNERS:
+            return await super()._start(host, person, screen)
+        seat = DistantSeat(self._program(f"Your client ({person.name})", host), screen)
+        self.seats.append(seat)
+        authority = self.folder / "ca" / "ca.pem"
+        ca = authority.read_text() if self.of_the_bench and authority.exists() else ""
+        folder = self.nursery.place(f"{self.place}/{person.name}")
+        order = lines.Join(folder, host.name, self.address, person.name, person.password, person.register, ca)
+        seat.program.tell(order)
+        await asyncio.wait(
+            [seat.started, seat.program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if seat.program.trouble.done():
+            raise seat.program.trouble.result()
+        if not seat.started.done():
+            raise Trouble(f"Your client ({person.name}) was not connected within {START_SECONDS:g} s.")
+        if why := seat.started.result():
+            raise LabError(why)
+        return seat
+
+    def _operate(self, name: str) -> None:
+        if self.server_program is None:
+            super()._operate(name)
+        else:
+            self.server_program.tell(lines.Remove(name))
+
+    def loot(self) -> Loot:
+        """See `lab.scene.Scene`: the folder of the learner's server; nothing that it relayed, and nobody's memory."""
+        self._take_over("server", "mallory/loot")
+        return Loot(self.folder / "mallory" / "loot", [], {})
+
+    # With nobody attacking, the first thing that does not arrive is what the learner is told.
+
+    async def _join(self, name: str, server: Address) -> None:
+        await super()._join(name, server)
+        if not self.honest:
+            return
+        whose = f"{name} (whose client is the reference's)" if name not in LEARNERS else name
+        if name not in self.members:
+            raise Trouble(f"{whose} could not come in: {_last(self.screens[name])}")
+        if not any(show.text.startswith("here: ") for show in self.screens[name].shown):
+            raise Trouble(
+                f"{whose} joined, and within {self.patience:g} s was not shown who is there; "
+                f"the screen shows {_last(self.screens[name])}"
+            )
+        for other in self.members.values():
+            if other.name != name and not any(show.text.startswith(f"{name} joined") for show in other.screen.shown):
+                raise Trouble(f"Your server did not tell {other.name} within {self.patience:g} s that {name} joined.")
+
+    async def _heard(self, spoken: Spoken, listeners: list[Member]) -> None:
+        before = {member.name: len(member.screen.shown) for member in listeners}
+        await super()._heard(spoken, listeners)
+        if not self.honest:
+            return
+        for member in listeners:
+            new = member.screen.shown[before[member.name] :]
+            if not any((show.sender, show.kind) == (spoken.who, spoken.kind) for show in new):
+                did = f"whispered to {spoken.to}" if spoken.to else "said"
+                seen = f"{member.name}'s screen shows {_last(member.screen, before[member.name])}"
+                raise Trouble(f"{spoken.who} {did}: “{spoken.text}”, and after {self.patience:g} s {seen}")
+            if not any(show.text == spoken.text for show in new):
+                seen = next(show.text for show in new if (show.sender, show.kind) == (spoken.who, spoken.kind))
+                raise Trouble(f"{spoken.who} said “{spoken.text}”, and {member.name}'s screen shows “{seen[:100]}”.")
+
+
+def _last(screen: Screen, since: int = 0) -> str:
+    """The last thing on a screen, that may say why nothing else is there."""
+    shown = screen.shown[since:]
+    alarms = [show for show in shown if show.kind == "alarm"]
+    last = (alarms or shown)[-1:]
+    return f"“{last[0].text[:200]}”." if last else "nothing new."
