@@ -88,7 +88,7 @@ def grade(folder: str, out: str, stage: int, secret: str, captures: str, json: b
     import asyncio
     from pathlib import Path
 
-    from lab import grade
+    from lab.grade import Wishes, run
     from lab.students import read_secret
 
     key = None
@@ -96,8 +96,8 @@ def grade(folder: str, out: str, stage: int, secret: str, captures: str, json: b
         from lab.captures import read_key
 
         key = read_key(Path(captures), read_secret(secret), stage)
-    wishes = grade.Wishes(stages.find(stage), Path(folder), Path(out or folder), key, as_json=json, **given)
-    raise SystemExit(asyncio.run(grade.run(wishes)))
+    wishes = Wishes(stages.find(stage), Path(folder), Path(out or folder), key, as_json=json, **given)
+    raise SystemExit(asyncio.run(run(wishes)))
 
 
 COMMANDS: Final = (report_of(None), secret, captures, grade)
