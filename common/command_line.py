@@ -23,6 +23,7 @@ from typing import Any
 
 from common import console, terminal, threads
 from common.errors import LabError
+from common.files import user_data
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import PASSPHRASE_CHARACTERS, Limits
@@ -154,8 +155,7 @@ def _given(file: Path | None, descriptor: int | None) -> str | None:
 
 def data_folder(options: argparse.Namespace, package: str | None, name: str) -> Path:
     """Where a program run by hand keeps its files: 0700, and untouched by `make clean`."""
-    shared = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    folder: Path = options.folder or shared / "progressive-security-lab" / str(package).rpartition(".")[2] / name
+    folder: Path = options.folder or user_data() / str(package).rpartition(".")[2] / name
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -9,6 +9,17 @@ from typing import BinaryIO
 from common.errors import LabError
 
 
+def user_data() -> Path:
+    """Where this person's own files of the lab are, untouched by `make clean` (XDG base directories). It may not be
+    there yet. Raises LabError where nobody knows the person's home."""
+    given = os.environ.get("XDG_DATA_HOME")
+    try:
+        shared = Path(given) if given else Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise LabError("Your home folder is not known; say where to keep files with XDG_DATA_HOME=FOLDER.") from None
+    return shared / "progressive-security-lab"
+
+
 def write_whole(file: Path, data: bytes, *, mode: int = 0o600, lasting: bool = False) -> None:
     """Put `data` in place of what the file held: all of it, or nothing; of several who write at once, one.
 

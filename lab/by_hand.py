@@ -17,6 +17,7 @@ from common.hosts import Host, ThisMachine, only_lab_or_loopback
 from common.levers import Levers
 from common.runtime import Client
 from common.session import Address, Person, Show
+from lab import progress
 from lab.hosting import start_client
 from lab.report import Report, story
 from lab.verbs import Options
@@ -121,6 +122,7 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
         )
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
         claim = await chosen.run(Target(stage, address, Path(folder), options.duration, report), goal)
+    progress.note(stage.number, attack=name)
     report.line("It " + claim.did.rstrip(".") + ".")
     report.line("There is no referee outside the bench: look at the screens of those who were attacked.")
     return 0

@@ -25,6 +25,8 @@ STAGE_VERBS = {
     "capture": "Record a conversation for the capture lab: client 1's card and the server's.",
     "questions": "The capture lab: questions about the last capture, checked against it.",
     "report": REPORT_HELP,
+    "quiz": "The handout's questions, in the terminal; what is right is remembered.",
+    "hint": "A hint for the question or exercise that you are at, or for QUESTION; each time a better one.",
     "lan": "The lab's hosts to sit down at: a shell on each, this stage's server and clients running.",
     "exercise": "Lay out the stage's exercise in work/: the lever is yours to write.",
     "check": "Run your code as the stage: the conversation, the attacks, known answers.",
@@ -146,6 +148,8 @@ class StageVerbs(Listing):
             "capture": _capture,
             "questions": _questions,
             "report": report_of,
+            "quiz": _quiz,
+            "hint": _hint,
             "lan": _lan,
             "exercise": _of_the_exercise("exercise"),
             "check": _of_the_exercise("check"),
@@ -364,7 +368,7 @@ def _questions(stage: stages.Stage) -> click.Command:
     def questions(
         file: str, answers: tuple[str, ...], save: bool, student: str, secret: str, json: bool, **_: Any
     ) -> None:
-        from lab.quiz import run
+        from lab.capture_questions import run
         from lab.students import checked_id, student_at
 
         checked_id(student or "nobody")
@@ -372,6 +376,37 @@ def _questions(stage: stages.Stage) -> click.Command:
         raise SystemExit(run(stage.number, file, answers, save=save, as_json=json, student=student, own=own))
 
     return questions
+
+
+def _quiz(stage: stages.Stage) -> click.Command:
+    @click.command("quiz", help=STAGE_VERBS["quiz"])
+    @click.option("--part", default="", help="Only predict, observe, explain, fix or further.")
+    @click.option("--question", default="", metavar="ID", help="Only this question, also if it is answered.")
+    @click.option("--again", is_flag=True, help="Ask also what was answered rightly before.")
+    @click.option("--answer", "answers", multiple=True, metavar="ID=ANSWER", help="Answer without being asked.")
+    @click.option("--json", is_flag=True, help="Print one JSON object instead of lines.")
+    @click.option("--levers", hidden=True)
+    @click.option("--network", hidden=True)
+    def quiz(part: str, question: str, again: bool, answers: tuple[str, ...], json: bool, **_: Any) -> None:
+        from lab.quiz import Wanted, run
+
+        raise SystemExit(run(stage.number, Wanted(part, question, again), answers, as_json=json))
+
+    return quiz
+
+
+def _hint(stage: stages.Stage) -> click.Command:
+    @click.command("hint", help=STAGE_VERBS["hint"])
+    @click.argument("name", default="", metavar="[QUESTION]")
+    @click.option("--question", default="", metavar="ID", help="The same.")
+    @click.option("--levers", hidden=True)
+    @click.option("--network", hidden=True)
+    def hint(name: str, question: str, **_: Any) -> None:
+        from lab.hints import show
+
+        show(stage.number, name or question)
+
+    return hint
 
 
 def _lan(stage: stages.Stage) -> click.Command:
@@ -451,8 +486,49 @@ def matrix(**given: Any) -> None:
 @on_the_bench
 def audits(**given: Any) -> None:
     from lab.audits import regenerate
+    from lab.handouts import write_all
 
+    write_all()
     _bench(lambda: regenerate(_options(**given)))
+
+
+@lab.command(help="Write the questions of each stage's quiz.toml into its handout.")
+def handouts() -> None:
+    from lab.handouts import write_all
+
+    for path in write_all():
+        click.echo(f"Written: {path}")
+
+
+@lab.command(
+    help="A hint for the question or exercise that you are at, or for QUESTION of stage-N; each time a better one."
+)
+@click.argument("stage", default="", metavar="[stage-N]")
+@click.argument("question", default="")
+def hint(stage: str, question: str) -> None:
+    from lab.hints import show
+
+    number = stage.removeprefix("stage-")
+    if stage and not number.isdigit():
+        raise Sentence(f"A stage is written stage-N; {stage} is not. {_stages_there()}")
+    show(stages.find(int(number)).number if number else 0, question)
+
+
+@lab.command(help="How far you have come: demos seen, attacks run, questions answered, exercises passed.")
+@click.option("--export", "target", default="", metavar="FILE", help="Write it to a file, to take with you.")
+@click.option("--import", "source", default="", metavar="FILE", help="Add what a file knows: the best of both.")
+@click.option("--json", is_flag=True, help="Print one JSON object instead of a map.")
+def progress(target: str, source: str, json: bool) -> None:
+    from pathlib import Path
+
+    from lab.progress import export_to, import_from
+    from lab.progress_map import show
+
+    if source:
+        import_from(Path(source))
+    if target:
+        export_to(Path(target))
+    show(as_json=json)
 
 
 @lab.command("diff", help="What a stage changes, as a diff: the lesson.")

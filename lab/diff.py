@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from common.errors import LabError
 from stages import Stage, find
 
-OWN = ("__init__.py", "README.md")
+OWN = ("__init__.py", "README.md", "quiz.toml")
 """What every stage says about itself, and no lever need claim."""
 
 

@@ -7,6 +7,8 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 sniffer              one attack (also impersonation, mitm, replay, spoofed_whisper …)
   make stage-1 capture              the capture lab: a conversation, as two network cards heard it
   make stage-1 questions            what is in that capture? every answer is checked against it (FILE=)
+  make stage-1 quiz                 the handout's questions; what is right is remembered (PART= QUESTION= AGAIN=1)
+  make stage-1 hint                 a hint for the question or exercise you are at, or QUESTION=; each time a better one
   make stage-1 audit                the written audit
   make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;
@@ -14,6 +16,8 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
                                     PASSPHRASE_FILE=)
   make stage-1 test                 the stage's tests
 
+  make progress                     how far you have come: demos, attacks, quiz, exercises
+  make hint                         a hint, wherever you are
   make lan                          the lab's hosts to sit down at: a shell on each, stage 1 running (tmux)
   make stage-3 lan                  the same with another stage; .venv/bin/lab exec alice -- COMMAND runs one command
   make matrix                       every attack against every stage; ABLATIONS=1 runs each again, levers turned
@@ -24,6 +28,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make test                         all tests
   make check                        lint, types, import rules
   make audits                       run the audits' evidence again
+  make handouts                     write the questions of each quiz.toml into its handout
   make clean                        remove .venv, runs/ and caches
 
   make stage-3 mitm VIA=arp_spoofing    how Mallory gets on the path (also dns_spoofing, gateway)

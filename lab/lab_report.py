@@ -3,7 +3,7 @@
     make report                                    the last capture, as report-stageN.md
     make stage-1 report ARGS="--html"              the same as one HTML page that prints on two sheets of A4
     make stage-1 report FILE=runs/FOLDER ARGS="--write my-report.md"
-    make stage-1 report ARGS="--measure --force"   measures threads against the event loop first (lab.runtimes)
+    make stage-1 report ARGS="--measure --force"   measures threads against the event loop first (about 10 s)
 
 What can be measured is filled in from the capture (`lab.report_figures`); what has to be understood is asked, each
 question with the frame of that very capture that shows it (`lab.report_questions`). A report that is there is never
@@ -19,6 +19,7 @@ from lab.diagram import mermaid
 from lab.questions import found, last
 from lab.report import Report
 from lab.report_figures import Figures
+from lab.report_figures import measure as measure_runtimes
 from lab.report_questions import QUESTIONS
 from lab.runs import write_text
 
@@ -45,9 +46,7 @@ def make(file: str, stage: int, *, write: str, html: bool, force: bool, measure:
             "or name another with --write FILE."
         )
     if measure:
-        from lab.runtimes import measure as measured
-
-        measured(capture.parent)
+        measure_runtimes(capture.parent)
     if html:
         from lab.report_page import page
 

@@ -1,164 +1,219 @@
-"""`lab stage-1 questions`: the questions of the capture lab in a terminal, through a pipe, or answered by options.
+"""`lab stage-1 quiz`: the handout's questions in a terminal, through a pipe, or answered by options.
 
-One is asked after the other; Enter skips it, `?` says where to look, `q`, Ctrl-D or Ctrl-C end it. After the third
-wrong answer the right one is told. Nothing is kept, unless --save asks for `results.txt`, to be read, and
-`answers.json`, to be handed in (`lab.handed_in`), beside the capture.
+What was answered rightly is remembered in the person's progress and not asked again, unless --again is given. `?` gives
+a hint, each time a better one. After the third wrong answer the right one is told; the next time the question comes
+back. The options of a choice stand in an order drawn anew for every run, so that "b" is nobody else's b.
 """
 
 import contextlib
-import io
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import SystemRandom
 from typing import Any, Final
 
 from common.errors import LabError
 from common.text import printable
-from lab import handed_in
-from lab.questions import Checker, Result
+from lab import hints, progress
+from lab.answers import Unreadable
+from lab.asking import NOT_RIGHT, STOP, TELL_AT, lines, pairs, say
+from lab.judging import answer_of, judge
+from lab.last_run import Absent
+from lab.question_file import PARTS, Option, Question, questions
 from lab.report import Report
-from lab.runs import write_text
-from lab.students import Student
 
-NOT_RIGHT: Final = 1
-"""The exit status where an answer that was given with --answer is not right."""
-RESULTS: Final = "results.txt"
+NOT_CHECKED: Final = 2
+"""The exit status where an answer that was given cannot be checked: there is no such run yet."""
 
 
 @dataclass
 class Asked:
-    """A question and all that was answered to it."""
+    """A question in this run, and all that was answered to it."""
 
-    name: str
+    question: Question
+    before: bool = False
+    """Was it answered rightly in an earlier run?"""
+    order: Sequence[Option] = ()
     answers: list[str] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
+    right: bool = False
+    told: bool = False
+    says: str = ""
+    absent: bool = False
+    """Does it ask about a run that is not there?"""
 
     @property
-    def right(self) -> bool:
-        """Was it answered, before the answer was told?"""
-        return any(result.right and not result.told for result in self.results)
-
-    @property
-    def told(self) -> bool:
-        """Was the answer told?"""
-        return any(result.told for result in self.results)
+    def over(self) -> bool:
+        """Is nothing left to ask?"""
+        return self.right or self.told
 
     def __str__(self) -> str:
-        tries = len(self.results)
+        tries = len(self.answers)
         if self.right:
             return "right" if tries == 1 else f"right, at try {tries}"
         if self.told:
             return "the answer was told"
-        return f"not right ({tries} tr{'y' if tries == 1 else 'ies'})" if tries else "not answered"
+        if tries:
+            return f"not right ({tries} tr{'y' if tries == 1 else 'ies'})"
+        waits = "waits for a run of yours" if self.absent else "not answered"
+        return "right before" if self.before else waits
 
     def to_json(self) -> dict[str, Any]:
         """As --json has it."""
-        feedback = self.results[-1].feedback if self.results else ""
-        return {"question": self.name, "answers": self.answers, "right": self.right, "told": self.told, "is": feedback}
+        return {
+            "question": self.question.id,
+            "part": self.question.part,
+            "answers": self.answers,
+            "right": self.right,
+            "right_before": self.before,
+            "told": self.told,
+            "is": self.says,
+        }
 
 
-def run(
-    stage: int,
-    file: str,
-    given: Sequence[str],
-    *,
-    save: bool,
-    as_json: bool,
-    student: str = "",
-    own: Student | None = None,
-) -> int:
-    """Ask, or check what was given as `name=answer`, and say at the end what was right. Returns the exit status.
+@dataclass(frozen=True)
+class Wanted:
+    """Which questions: of one part, or one alone; also those that are answered already."""
 
-    student: whose answers they are. own: whose the capture has to be. Raises LabError where there is no such capture
-    or question, or it is another student's.
+    part: str = ""
+    question: str = ""
+    again: bool = False
+
+
+def run(stage: int, wanted: Wanted, given: Sequence[str] = (), *, as_json: bool = False) -> int:
+    """Ask, or check what was given as `id=answer`, and say at the end what was right. Returns the exit status.
+
+    Raises LabError where there are no such questions.
     """
-    checker = Checker(file, stage)
-    if own:
-        own.check_own(checker.facts)
     report = Report(quiet=as_json)
-    asked = {name: Asked(name) for name in checker.questions}
+    asked = _chosen(stage, wanted)
     if given:
-        _check(checker, asked, given, report)
+        _check(stage, asked, given, report)
     else:
         with contextlib.suppress(EOFError, KeyboardInterrupt):
-            _ask_all(checker, asked, report, on_terminal=not as_json)
-    _results(checker, asked, report, save=save)
-    if save:
-        handed_in.write(
-            checker.facts.path, checker.facts.stage.number, student, {n: a.answers for n, a in asked.items()}
-        )
+            _ask_all(stage, asked, wanted, report, on_terminal=not as_json)
+    right = sum(each.right or each.before for each in asked.values())
+    _results(asked, right, report)
     if as_json:
-        print(json.dumps({"capture": str(checker.facts.path), "questions": [a.to_json() for a in asked.values()]}))
-    return NOT_RIGHT if any(a.answers and not a.right for a in asked.values()) and given else 0
+        rows = [each.to_json() for each in asked.values()]
+        print(json.dumps({"stage": stage, "right": right, "of": len(asked), "questions": rows}))
+    if not given:
+        return 0
+    if any(each.answers and not each.right for each in asked.values()):
+        return NOT_RIGHT
+    return NOT_CHECKED if any(each.absent for each in asked.values()) else 0
 
 
-def _check(checker: Checker, asked: dict[str, Asked], given: Sequence[str], report: Report) -> None:
-    """What came as options. Raises LabError."""
-    pairs = [each.partition("=") for each in given]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise LabError(f"--answer takes NAME=ANSWER, as in syn=3412098711; {printable(name)} is not.")
-        checker.text(name)  # is there such a question?
-    for name, _, answer in pairs:
-        _say(report, f"{name}: {_answered(checker, asked[name], answer).feedback}")
+def _chosen(stage: int, wanted: Wanted) -> dict[str, Asked]:
+    there = questions(stage)
+    if not there:
+        raise LabError(f"Stage {stage} has no questions yet; a handout's stand in its quiz.toml.")
+    if wanted.question and wanted.question not in there:
+        raise LabError(f"There is no question {printable(wanted.question)}; there are: {', '.join(there)}.")
+    if wanted.part and wanted.part not in PARTS:
+        raise LabError(f"There is no part {printable(wanted.part)}; there are: {', '.join(PARTS)}.")
+    answered = progress.known().stage(stage).quiz
+    chosen = {
+        name: Asked(question, before=name in answered and bool(answered[name].right), order=_drawn(question))
+        for name, question in there.items()
+        if wanted.question in ("", name) and wanted.part in ("", question.part)
+    }
+    if not chosen:
+        raise LabError(f"The handout of stage {stage} has no questions of the part {wanted.part}.")
+    return chosen
 
 
-def _answered(checker: Checker, asked: Asked, answer: str) -> Result:
-    asked.answers.append(answer)
-    asked.results.append(checker.check(asked.name, answer))
-    return asked.results[-1]
+def _drawn(question: Question) -> Sequence[Option]:
+    return SystemRandom().sample(question.option, len(question.option))
 
 
-def _ask_all(checker: Checker, asked: dict[str, Asked], report: Report, *, on_terminal: bool) -> None:
+def _check(stage: int, asked: dict[str, Asked], given: Sequence[str], report: Report) -> None:
+    """What came as options; a choice is given by its words there, since its letters are drawn. Raises LabError."""
+    answers = pairs(given, "nonce-reuse=the XOR of both")
+    for name, _ in answers:
+        if name not in asked:
+            raise LabError(f"There is no question {printable(name)}; there are: {', '.join(asked)}.")
+    for name, answer in answers:
+        each = asked[name]
+        each.order = ()
+        say(report, f"{name}: {_judged(stage, each, answer)}")
+
+
+def _judged(stage: int, each: Asked, answer: str) -> str:
+    """What is said of an answer; it is remembered, unless it is none."""
+    question = each.question
+    try:
+        judged = judge(stage, question, answer, each.order)
+    except (Unreadable, Absent) as why:
+        each.absent = isinstance(why, Absent)
+        each.says = str(why)
+        return each.says
+    each.answers.append(answer)
+    each.right = judged.right
+    each.told = not judged.right and len(each.answers) >= TELL_AT
+    told = f"The answer is: {answer_of(stage, question)}\n{question.why}" if each.told else ""
+    each.says = f"Right. {question.why}" if judged.right else "\n".join(filter(None, (judged.says, told)))
+    progress.note(stage, question=question.id, right=judged.right, told=each.told)
+    return each.says
+
+
+def _ask_all(stage: int, asked: dict[str, Asked], wanted: Wanted, report: Report, *, on_terminal: bool) -> None:
     """Ask one question after the other."""
-    read = _lines(on_terminal)
-    _say(report, f"{len(asked)} questions about {checker.facts.path}.")
-    _say(report, "Enter skips one, ? says where to look, q ends it.")
-    for number, each in enumerate(asked.values(), 1):
+    read = lines(on_terminal=on_terminal)
+    everything = wanted.again or bool(wanted.question)
+    due = [each for each in asked.values() if everything or not each.before]
+    skipped = len(asked) - len(due)
+    say(report, f"{len(asked)} question{'s' * (len(asked) != 1)} of the handout of stage {stage}.")
+    if skipped:
+        say(report, f"{skipped} of them you have answered already; --again asks them too.")
+    if due:
+        say(report, "Enter skips one, ? gives a hint, q ends it.")
+    for number, each in enumerate(due, 1):
         report.line()
-        _say(report, f"{number}/{len(asked)} {checker.text(each.name)}", "bold")
-        while not (each.right or each.told):
-            answer = read().strip()
-            if answer in ("q", "quit", "exit"):
-                raise EOFError
-            if not answer:
-                break
-            if answer == "?":
-                _say(report, checker.hint(each.name))
-                continue
-            result = _answered(checker, each, answer)
-            _say(report, result.feedback, "green" if result.right else "yellow")
+        _show(report, f"{number}/{len(due)} ({each.question.part}) ", each)
+        progress.note(stage, at=each.question.id)
+        _ask(stage, each, report, read)
 
 
-def _lines(on_terminal: bool) -> Callable[[], str]:
-    """What reads the next answer; a prompt is for people. Raises EOFError at the end."""
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
-    if on_terminal and sys.stdin.isatty():
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401 - input() lets a person correct what they type
-        return lambda: input("> ")
-    return input
+def _show(report: Report, before: str, each: Asked) -> None:
+    several = " (Choose all that hold.)" if each.question.several else ""
+    say(report, f"{before}{each.question.asks.strip()}{several}", "bold")
+    for letter, option in zip("abcde", each.order, strict=False):
+        report.paragraph(f"  {letter}) {option.text}", indent="     ")
 
 
-def _results(checker: Checker, asked: dict[str, Asked], report: Report, *, save: bool) -> None:
-    """What was right, a line for each question; in a file as well, where that is wanted. Raises LabError."""
-    lines = [f"{name:<16} {each}" for name, each in asked.items()]
-    lines.append(f"{sum(each.right for each in asked.values())} of {len(asked)} right.")
+def _ask(stage: int, each: Asked, report: Report, read: Any) -> None:
+    """One question, until it is answered, told or skipped. Raises EOFError where the person has had enough."""
+    if _waits(stage, each):
+        say(report, each.says, "yellow")
+        return
+    grade = 0
+    while not each.over:
+        answer = read().strip()
+        if answer.casefold() in STOP:
+            raise EOFError
+        if not answer:
+            return
+        if answer == "?":
+            grade = max(hints.next_grade(stage, each.question.id), min(grade + 1, hints.GRADES))
+            say(report, hints.take(stage, each.question.id, grade), "cyan")
+            continue
+        say(report, _judged(stage, each, answer), "green" if each.right else "yellow")
+
+
+def _waits(stage: int, each: Asked) -> bool:
+    """Is it about a run that is not there yet? Then that is said, and nothing asked."""
+    if each.question.kind != "run":
+        return False
+    try:
+        answer_of(stage, each.question)
+    except Absent as why:
+        each.absent, each.says = True, str(why)
+    return each.absent
+
+
+def _results(asked: dict[str, Asked], right: int, report: Report) -> None:
     report.line()
-    for line in lines:
-        report.line(line)
-    if save:
-        file = checker.facts.path.with_name(RESULTS)
-        write_text(file, "\n".join([f"The capture lab, stage {checker.facts.stage.number}.", "", *lines]))
-        report.line(f"Kept in {file}, and to be handed in, {handed_in.ANSWERS} beside it.")
-
-
-def _say(report: Report, text: str, style: str = "") -> None:
-    """Paragraphs; what stands back is to be copied, and no line of it is broken."""
-    for line in text.splitlines():
-        if line.startswith(" "):
-            report.line(line)
-        else:
-            report.paragraph(line, style)
+    width = max(map(len, asked))
+    for name, each in asked.items():
+        report.line(f"{name:<{width}}  {each}")
+    report.line(f"{right} of {len(asked)} right.", "bold")

@@ -46,9 +46,11 @@ class Report:
         self.transcript.append(text)
         self.console.print(Text(text, style=style))
 
-    def paragraph(self, text: str, style: str = "") -> None:
-        """A paragraph, wrapped on a terminal; paths stay in one piece."""
-        rows = textwrap.wrap(text, self.columns - 2, break_long_words=False, break_on_hyphens=False)
+    def paragraph(self, text: str, style: str = "", indent: str = "") -> None:
+        """A paragraph, wrapped on a terminal; paths stay in one piece. indent: of all rows but the first."""
+        rows = textwrap.wrap(
+            text, self.columns - 2, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
         for row in rows if self.on_terminal else [text]:
             self.line(row, style)
 

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import subprocess
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,18 +19,20 @@ from common.errors import LabError
 from common.lan import PREFIX
 from common.session import Address
 from common.text import printable
-from lab import handed_in
+from lab import handed_in, progress
 from lab.answers import spaced
 from lab.diagram import Arrow
 from lab.facts import Facts, Seen
 from lab.flow import flow
 from lab.questions import RUNS
 from lab.reading import name_of
-from lab.runs import ROOT
-from stages import Stage
+from lab.runs import ROOT, write_text
+from stages import Stage, find
 
 RUNTIMES: Final = "runtimes.json"
-"""What `lab runtimes` keeps in a run's folder."""
+"""What `report --measure` keeps in a run's folder: what `python -m benchmarks.runtimes --json` said."""
+MEASURED_IN: Final = 60.0
+"""Seconds, at most. Here it takes some 10."""
 DNS_PORTS: Final = {53, 5053}
 LONG: Final = 4
 """So many segments of one message, or of an ending, are drawn."""
@@ -158,9 +162,10 @@ class Figures:
             yield "Long message", f"{spaced(f.third.size)} bytes in {len(f.third.segments)} segments ({parts})"
         yield "Merged", f"{len(self.merged)} segments held more than one message{_numbers(self.merged)}"
         yield "Ending", f"{_frames(self.ending) if self.ending else 'not in the capture'}"
-        yield "Threads or loop", measured(f.path.parent) or "not measured yet: make stage-1 report ARGS=--measure"
+        yield "Threads or loop", measured(f.path.parent) or "not measured yet: make stage-1 report ARGS='--measure --force'"
         yield "Attacks", attacked(self.stage.number)
         yield "Capture lab", self._answered()
+        yield "So far", reached(self.stage.number)
 
     def _udp_port(self) -> str:
         return str(self.facts.whisper.packet.source[1]) if self.facts.whispers else "unknown"
@@ -207,6 +212,16 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def measure(folder: Path) -> None:
+    """Run the benchmark of the runtimes and keep in this folder what it says. Raises LabError."""
+    command = (sys.executable, "-m", "benchmarks.runtimes", "--json")
+    try:
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=MEASURED_IN).stdout
+        write_text(folder / RUNTIMES, json.dumps(json.loads(said), indent=2))
+    except (subprocess.SubprocessError, ValueError):
+        raise LabError("The runtimes could not be measured; see: .venv/bin/python -m benchmarks.runtimes") from None
+
+
 def measured(folder: Path) -> str:
     """How the two runtimes compared, where that was measured; else nothing."""
     own = folder / RUNTIMES
@@ -214,10 +229,14 @@ def measured(folder: Path) -> str:
     newest = max(others, key=lambda path: path.stat().st_mtime_ns, default=own)
     kept = _json(newest)
     try:
-        loop, threads = float(kept["asyncio"]), float(kept["threads"])
+        loop, threads = kept["asyncio"], kept["threads"]
+        spread, wait = (threads[name] / loop[name] for name in ("spread", "wait"))
+        froze = threads["wait"] >= kept["frozen"]
         return (
-            f"{kept['messages']} messages to {kept['members']} members: event loop {loop * 1e3:.0f} ms, "
-            f"threads {threads * 1e3:.0f} ms, ratio {threads / loop:.1f}"
+            f"with {kept['members']} members {threads['threads']} threads to {loop['threads']}; one message to all: "
+            f"{threads['spread']:.1f} to {loop['spread']:.1f} ms, ratio {spread:.1f}; one member stops reading, another "
+            f"floods: {'froze' if froze else 'waited'} {threads['wait']:.0f} ms{'+' * froze} to {loop['wait']:.1f} ms, "
+            f"ratio {wait:.0f}{'+' * froze}"
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return ""
@@ -236,3 +255,14 @@ def attacked(stage: int) -> str:
         return f"none run here yet: make stage-{stage} demo"
     said = {word: [name for name, verdict in verdicts.items() if verdict == word] for word in ("broken", "held")}
     return "; ".join(f"{len(names)} {word}: {', '.join(names)}" for word, names in said.items() if names)
+
+
+def reached(stage: int) -> str:
+    """What the person's progress says of this stage: the quiz, and the exercise."""
+    try:
+        kept = progress.read().stage(stage)
+        asked = len(questions(find(stage)))
+    except LabError as why:
+        return printable(str(why))
+    right = sum(bool(answer.right) for answer in kept.quiz.values())
+    return f"{right} of {asked} questions of the quiz right; exercise {', '.join(kept.exercise) or 'not begun'}"

@@ -11,7 +11,7 @@ import stages
 from attacks import Attack, Goal
 from common.errors import LabError
 from common.levers import Levers
-from lab import capture_lab, runs
+from lab import capture_lab, progress, runs
 from lab.bench import Bench, Cell
 from lab.drawn import Drawn
 from lab.facts import CLIENT_FILE, SERVER_FILE
@@ -101,6 +101,7 @@ async def demo(stage: Stage, options: Options) -> int:
         folder = runs.save(
             side_by_side, f"stage{stage.number}-demo", cells, report.transcript, per_host=options.per_host
         )
+        progress.note(stage.number, demo=True)
         report.heading("Verdicts")
         _summary(report, cells)
         _where_next(report, stage, folder)
@@ -159,6 +160,8 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
             )
         slug = f"stage{stage.number}-{names[0] if len(names) == 1 else 'attack'}"
         folder = runs.save(side_by_side, slug, cells, report.transcript, per_host=options.per_host)
+        for name in dict.fromkeys(cell.attack for cell in cells if cell.verdict != "not-applicable"):
+            progress.note(stage.number, attack=name)
         if options.write:
             _write(side_by_side[0], cells, Path(options.write))
         report.line(f"Captures, transcript and verdicts: {folder}/")
@@ -168,7 +171,7 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
 
 
 async def capture(stage: Stage, options: Options, drawn: Drawn | None = None) -> int:
-    """A conversation for a learner, heard by two network cards; what to do with it is asked by `lab.quiz`.
+    """A conversation for a learner, heard by two network cards; what to do with it is asked by `lab.questions`.
 
     drawn: where a student's own parameters come from.
     """
