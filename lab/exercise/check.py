@@ -41,14 +41,18 @@ OBSERVED: Final = 500
 
 
 async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequence[str] = ()) -> Outcome:
-    """Check the code in this folder, against all requirements or only these. Raises LabError for what is not its fault."""
+    """Check the code in this folder, against all requirements or only these.
+
+    Raises LabError for what is not the code's fault.
+    """
     asked = declared.exercise(stage.number)
     wanted = [asked.find(name) for name in only] or asked.requirements
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="exercise-", dir=memory(), ignore_cleanup_errors=True) as made:
         nursery = Nursery(Path(made))
         _copy(folder, Path(made) / SUBMISSION)
-        async with benches(network, WIDTH) as side_by_side:
+        width = min(WIDTH, 1 + sum(len(one.cells) for one in wanted))
+        async with benches(network, width) as side_by_side:
             await nursery.start(environment(stage, Path(made)))
             try:
                 run = _Run(stage, nursery, side_by_side)

@@ -1,6 +1,6 @@
 """The child: imports the learner's package under limits, and forks a program for each person.
 
-    python -I -B child.py SOCKET REPOSITORY FOLDER
+    python -I -B child.py SOCKET REPOSITORY FOLDER [--no-namespaces]
 
 It is given orders by `lab.exercise.nursery` and holds nothing of the bench: no canary, no screen, no referee, no other
 person's words. A program runs the ordinary runtime (`common.runtime`) on a host whose sockets the bench makes and
@@ -65,6 +65,11 @@ class Bench:
         """The next thing that the bench says."""
         return await self._told.get()
 
+    async def closed(self) -> None:
+        """Wait until the bench closes its end: then this process ends."""
+        while True:
+            await self._told.get()
+
     async def ask(self, do: str, address: str = "", port: int = 0) -> tuple[lines.Answer, socket.socket | None]:
         """Have a socket made, or a name looked up. Raises LabError."""
         number = len(self._asked)
@@ -83,6 +88,8 @@ class Bench:
         if isinstance(line, lines.Answer):
             sock = socket.socket(fileno=descriptors[0]) if descriptors else None
             self._asked[line.id].set_result((line, sock))
+        elif isinstance(line, lines.Ping):
+            self.tell(lines.Pong())
         else:
             self._told.put_nowait(line)
 
@@ -211,6 +218,7 @@ class Program:
             client = await program.start(host, order.server, session, self._show, tls=tls)
         except LabError as error:
             self.bench.tell(lines.Refused(str(error)))
+            await self.bench.closed()
             return
         self.bench.tell(lines.Started())
         self._over = asyncio.create_task(self._say_when_over(client))
@@ -321,7 +329,7 @@ def main() -> None:
     repository, folder = Path(sys.argv[2]), Path(sys.argv[3])
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != repository.resolve()]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bench
-    why_not = jail.namespaces()
+    why_not = jail.namespaces() if len(sys.argv) < 5 else "it was asked for without"
     isolated = not why_not
     if isolated:
         jail.die_with_parent()

@@ -20,9 +20,7 @@ def exercise(stage: Stage) -> click.Command:
     """`lab stage-3 exercise`."""
 
     @click.command("exercise", help="Lay out this stage's exercise in work/: the lever is yours to write.")
-    @click.option(
-        "--attached", is_flag=True, help="client.py and server.py are given; only the lever is to be written."
-    )
+    @click.option("--attached", is_flag=True, help="client.py and server.py are given, attached.")
     @click.option("--fresh", is_flag=True, help="Begin anew; the old workspace is moved aside.")
     @click.option("--levers", hidden=True)
     @click.option("--network", hidden=True)

@@ -75,6 +75,14 @@ def exercise(stage: int) -> Exercise:
     return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Exercise)
 
 
+def all_hints(stage: int) -> dict[str, list[str]]:
+    """Every requirement of a stage's exercise with its three hints; none where there is no exercise."""
+    try:
+        return {one.id: one.hints for one in exercise(stage).requirements}
+    except LabError:
+        return {}
+
+
 def hints(stage: int, requirement: str) -> list[str]:
     """The three hints of a requirement, from a nudge to nearly the answer. Raises LabError."""
     return exercise(stage).find(requirement).hints

@@ -6,7 +6,8 @@ privileges over these namespaces are given up before the learner's code is impor
 Where the machine forbids such namespaces, only the limits remain, and the grade says that it was not isolated.
 
 What is not stopped: reading what the person who grades can read (nothing of it can be sent anywhere from an empty
-network), and, where root grades, starting many processes until the check ends them all.
+network), and, where root grades, starting many processes until the check ends them all. Without namespaces a process
+that the learner's code starts in a session of its own outlives the check.
 """
 
 from __future__ import annotations

@@ -89,6 +89,10 @@ class Remove(Line, frozen=True):
     name: str
 
 
+class Ping(Line, frozen=True):
+    """Are you there?"""
+
+
 class Call(Line, frozen=True):
     """Call a function of `lab.exercise.calls`."""
 
@@ -147,6 +151,10 @@ class Shown(Line, frozen=True):
     sender: Short = ""
 
 
+class Pong(Line, frozen=True):
+    """Yes."""
+
+
 class Ended(Line, frozen=True):
     """The client has ended."""
 
@@ -159,9 +167,9 @@ class Returned(Line, frozen=True):
     """The name of the error that the protocol foresees, such as NotOpened."""
 
 
-FromBench: TypeAlias = Serve | Join | Answer | Typed | Leave | Remove | Call
+FromBench: TypeAlias = Serve | Join | Answer | Typed | Leave | Remove | Ping | Call
 ToNursery: TypeAlias = Import | Fork | Kill
-FromProgram: TypeAlias = Failed | Ask | Started | Refused | Shown | Ended | Returned
+FromProgram: TypeAlias = Failed | Ask | Started | Refused | Shown | Pong | Ended | Returned
 FromNursery: TypeAlias = Ready | Imported | Failed
 
 encode: Final = msgspec.json.Encoder().encode

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,10 +29,13 @@ from lab.runs import ROOT
 START_SECONDS: Final = 10.0
 IMPORT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 5.0
+PING_SECONDS: Final = 0.5
 MESSAGES: Final = 4000
 """The most that one program may say: far more than a scene needs."""
 SOCKETS: Final = 100
 """The most sockets that one program may have made."""
+CHILD_OPTIONS: tuple[str, ...] = ()
+"""What the child is started with beside its folders: `--no-namespaces` does without them, as where none can be had."""
 PRINTED: Final = 2000
 """How many of the last characters that the learner's code printed are kept."""
 SUBMISSION: Final = "submission"
@@ -48,7 +52,7 @@ class Trouble(Exception):
 
 def crashed(what: str, failed: lines.Failed) -> Trouble:
     """`Your client stopped: NotImplementedError in RoomKey.seal, room_key.py line 41: write …`."""
-    where = f" in {failed.function}" if failed.function else ""
+    where = f" in {failed.function}" if failed.function not in ("", "<module>") else ""
     if failed.file:
         where += f" ({failed.file}, line {failed.line})"
     text = f": {printable(failed.text)}" if failed.text else ""
@@ -85,7 +89,17 @@ class Nursery:
         child = str(Path(__file__).with_name("child.py"))
         with theirs, (self.folder / "printed").open("ab") as printed:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-                [sys.executable, "-I", "-B", "-u", child, str(theirs.fileno()), str(ROOT), str(self._scratch)],
+                [
+                    sys.executable,
+                    "-I",
+                    "-B",
+                    "-u",
+                    child,
+                    str(theirs.fileno()),
+                    str(ROOT),
+                    str(self._scratch),
+                    *CHILD_OPTIONS,
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
@@ -94,8 +108,9 @@ class Nursery:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment},
                 start_new_session=True,
             )
-        self._descriptor = -1
-        line, descriptors = await self._said(START_SECONDS, lines.Ready)
+        self._descriptor, line, descriptors = -1, None, list[int]()
+        with contextlib.suppress(TimeoutError):
+            line, descriptors = await self._said(START_SECONDS, lines.Ready)
         if line is None or not descriptors:
             raise LabError(f"The child process for the learner's code did not start: {self.printed()[-300:]}")
         self._descriptor = descriptors[0]
@@ -104,11 +119,14 @@ class Nursery:
     async def load(self, code: Path) -> None:
         """Import the learner's package. Raises Trouble."""
         self._order(lines.Import(str(code)))
-        line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
+        try:
+            line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
+        except TimeoutError:
+            raise Trouble(
+                f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?"
+            ) from None
         if isinstance(line, lines.Failed):
             raise crashed("Your code, while it was imported,", line)
-        if line is None and self._process.poll() is None:
-            raise Trouble(f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?")
         if line is None:
             raise Trouble("Your code ended the program while it was imported (os._exit, or too much memory).")
 
@@ -118,7 +136,7 @@ class Nursery:
         self._made += 1
         with theirs:
             self._order(lines.Fork(self._made), theirs.fileno())
-        made = self._programs[self._made] = Program(ours, what, hosts, lambda number=self._made: self._end(number))
+        made = self._programs[self._made] = Program(ours, what, hosts, partial(self._end, self._made))
         return made
 
     def _end(self, number: int) -> None:
@@ -133,7 +151,7 @@ class Nursery:
             raise Trouble("Your code ended the process that everybody's program is started from.") from None
 
     async def _said(self, seconds: float, kind: Any) -> tuple[Any, list[int]]:
-        """What the process answers; None where it does not, or in another way."""
+        """What the process answers; None where it has ended, or answers in another way. Raises TimeoutError."""
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._orders, readable.set)
         try:
@@ -141,7 +159,7 @@ class Nursery:
                 await readable.wait()
             data, descriptors, _, _ = socket.recv_fds(self._orders, lines.LINE_BYTES, 1)
             return msgspec.json.decode(data, type=kind), descriptors
-        except (TimeoutError, OSError, msgspec.MsgspecError):
+        except (ConnectionError, msgspec.MsgspecError):
             return None, []
         finally:
             loop.remove_reader(self._orders)
@@ -185,7 +203,7 @@ class Nursery:
             made.close()
         self._orders.close()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # its other namespaces end with it
+            os.killpg(self._process.pid, signal.SIGKILL)  # the namespaces, and all in them, end with it
         self._process.wait()
         if self._descriptor >= 0:
             os.close(self._descriptor)
@@ -204,7 +222,9 @@ class Hosts:
         """A text, or a socket. Raises LabError."""
         match ask.do:
             case "listen":
-                return "", await self.host.listen(ask.port)
+                sock = await self.host.listen(ask.port)
+                self.kept.append(sock)  # the program's own copy may outlive the scene by a moment
+                return "", sock
             case "connect" if ask.address in self.zone.values():
                 return "", await self.host.connect(ask.address, ask.port)
             case "bind_udp":
@@ -219,7 +239,8 @@ class Hosts:
     def close(self) -> None:
         """Give back what was kept."""
         while self.kept:
-            self.kept.pop().close()
+            with self.kept.pop() as sock, contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # a listener stops to listen, whoever else has it
 
 
 class Program:
@@ -228,7 +249,7 @@ class Program:
     def __init__(self, sock: socket.socket, what: str, hosts: Hosts | None, end: Callable[[], None]) -> None:
         self.what = what
         self.hosts = hosts
-        self.trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self.trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.heard: Callable[[Any], None] = lambda line: None
         self._sock = sock
         self._sock.setblocking(False)
@@ -237,8 +258,14 @@ class Program:
         self._count = 0
         self._asks = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answered = asyncio.Event()
         self.open = True
         asyncio.get_running_loop().add_reader(self._sock, self._take)
+
+    def check(self) -> None:
+        """Raises Trouble where it is in any."""
+        if self.trouble.done():
+            raise self.trouble.result()
 
     def tell(self, line: lines.FromBench, *descriptors: int) -> None:
         """Say something to it."""
@@ -288,6 +315,8 @@ class Program:
                 task = asyncio.get_running_loop().create_task(self._serve(self.hosts, line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            case lines.Pong():
+                self._answered.set()
             case _:
                 self.heard(line)
 
@@ -304,6 +333,15 @@ class Program:
         if sock not in hosts.kept:
             sock.close()
 
+    async def hangs(self) -> bool:
+        """Does it not answer, though it has nothing else to do?"""
+        self._answered.clear()
+        self.tell(lines.Ping())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PING_SECONDS):
+                await self._answered.wait()
+        return self.open and not self._answered.is_set()
+
     def close(self) -> None:
         """It is not needed any more."""
         if not self.open:
@@ -319,7 +357,7 @@ class Program:
 
     async def call(self, name: str, *arguments: Any) -> lines.Returned:
         """Call a function of the learner's. Raises Trouble where it does not return."""
-        answered: asyncio.Future[lines.Returned] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def heard(line: Any) -> None:
             if isinstance(line, lines.Returned) and not answered.done():
@@ -331,7 +369,7 @@ class Program:
             [answered, self.trouble], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
         if answered in done:
-            return answered.result()
-        if self.trouble in done:
-            raise self.trouble.result()
+            returned: lines.Returned = answered.result()
+            return returned
+        self.check()
         raise Trouble(f"{self.what} did not come back from {name} within {ANSWER_SECONDS:g} s.")

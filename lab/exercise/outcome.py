@@ -1,9 +1,10 @@
 """What comes of a check."""
 
+import builtins
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-Status = Literal["passed", "failed", "not-run"]
+Status: TypeAlias = Literal["passed", "failed", "not-run"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Result:
     hint: str
     section: str
 
-    @property
+    @builtins.property
     def passed(self) -> bool:
         """Is it met?"""
         return self.status == "passed"

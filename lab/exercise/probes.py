@@ -4,14 +4,25 @@ reference, from values that are drawn anew each time; the child is only asked wh
 A probe returns what it observed that is wrong, in a sentence, or nothing. It may raise `Trouble`.
 """
 
+import asyncio
+import contextlib
 import importlib
-from collections.abc import Callable, Coroutine
+import secrets
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from common.hosts import DOMAIN
 from lab.bench import Bench
-from lab.exercise.nursery import Nursery, Program, Trouble
+from lab.exercise import lines
+from lab.exercise.nursery import ANSWER_SECONDS, Hosts, Nursery, Program, Trouble
+from lab.exercise.scene import serving
 from lab.scene import Scene
 from stages import Stage
 
@@ -22,6 +33,9 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
+
+
+_numbers = count(1)
 
 
 class Asking:
@@ -53,10 +67,74 @@ class Asking:
             self._program = self.nursery.program(f"Your {FILES[self.stage.number]}")
         return await self._program.call(name, *arguments)
 
+    @contextlib.asynccontextmanager
+    async def server(self) -> AsyncIterator[str]:
+        """The learner's server, on its host, until the block ends; its folder, as `Nursery.taken` wants it."""
+        network, place = self.bench.network, f"probe-{next(_numbers)}"
+        program = self.nursery.program("Your server", Hosts(network.hosts["server"], network.zone))
+        try:
+            await serving(program, self.nursery.place(f"{place}/server"), self.stage.port)
+            yield place
+            program.check()
+        finally:
+            program.close()
+
+    async def client_meets(self, context: ssl.SSLContext, ca: str) -> bytes:
+        """What Alice's client, who trusts this authority, sends to a server that speaks this; nothing if it refuses."""
+        network, place = self.bench.network, f"probe-{next(_numbers)}"
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(data: bytes) -> None:
+            if not answer.done():
+                answer.set_result(data)
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                done(await reader.read(1 << 16))
+            writer.close()
+
+        listener = await network.hosts["server"].listen(self.stage.port)
+        server = await asyncio.start_server(serve, sock=listener, ssl=context)
+        program = self.nursery.program("Your client (alice)", Hosts(network.hosts["alice"], network.zone))
+        program.heard = lambda line: done(b"") if isinstance(line, lines.Refused) else None
+        try:
+            where = (f"server.{DOMAIN}", self.stage.port)
+            folder = self.nursery.place(f"{place}/alice")
+            program.tell(lines.Join(folder, "alice", where, "alice", secrets.token_urlsafe(9), True, ca))
+            await asyncio.wait({answer, program.trouble}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            program.check()
+            if not answer.done():
+                raise Trouble("Your client neither spoke to that server nor refused to, within 5 s.")
+            return answer.result()
+        finally:
+            program.close()
+            server.close()
+            await server.wait_closed()
+
+    async def dial(self) -> socket.socket:
+        """A connection to the learner's server, from Mallory's host."""
+        network = self.bench.network
+        return await network.hosts["mallory"].connect(network.hosts["server"].address, self.stage.port)
+
+    async def asked(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message to the learner's server, and return its first answer. Raises Trouble where none comes."""
+        loop, got = asyncio.get_running_loop(), b""
+        with await self.dial() as sock:
+            await loop.sock_sendall(sock, msgspec.json.encode(message) + b"\n")
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    while b"\n" not in got and (piece := await loop.sock_recv(sock, 1 << 16)):
+                        got += piece
+        try:
+            return msgspec.json.decode(got.partition(b"\n")[0], type=dict[str, Any])
+        except msgspec.MsgspecError:
+            raise Trouble(f"Your server gave no answer to a `{message['type']}`.") from None
+
     def close(self) -> None:
         """End what was started."""
         if self._program:
             self._program.close()
+            self._program = None
 
 
 Run = Callable[[Asking], Coroutine[Any, Any, str]]

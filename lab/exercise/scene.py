@@ -17,7 +17,7 @@ from lab.exercise import lines
 from lab.exercise.nursery import Hosts, Nursery, Program, Trouble
 from lab.hosting import Running, Seat
 from lab.scene import Member, Scene, Spoken
-from lab.screens import Screen
+from lab.screens import ROWS, Screen
 
 LEARNERS: Final = ("alice", "bob")
 START_SECONDS: Final = 5.0
@@ -27,6 +27,17 @@ KINDS: Final = ("room", "direct", "whisper", "notice", "alarm")
 _numbers = count(1)
 
 
+async def serving(program: Program, folder: str, port: int) -> None:
+    """Let a program be the server, and wait until it listens. Raises Trouble."""
+    started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    program.heard = lambda line: None if started.done() else started.set_result(line)
+    program.tell(lines.Serve(folder, port))
+    await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    program.check()
+    if not started.done() or not isinstance(started.result(), lines.Started):
+        raise Trouble(f"Your server did not start to listen within {START_SECONDS:g} s.")
+
+
 class DistantSeat:
     """A client of the learner's that runs in the child: what is typed goes there, what it shows comes back."""
 
@@ -34,7 +45,7 @@ class DistantSeat:
         self.ended = asyncio.Event()
         self.screen = screen
         self.program = program
-        self.started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         """Why it did not go on; empty where it is connected."""
         program.heard = self._heard
 
@@ -67,8 +78,10 @@ class DistantSeat:
             case lines.Shown(kind=kind, text=text, sender=sender) if kind in KINDS:
                 try:
                     self.screen.show(Show(kind, text, sender))
-                except RuntimeError as full:
-                    self.program.in_trouble(Trouble(f"{self.program.what}: {full}."))
+                except RuntimeError:
+                    self.program.in_trouble(
+                        Trouble(f"{self.program.what} showed more than a screen of {ROWS} rows holds, and was stopped.")
+                    )
             case lines.Started() | lines.Refused() if not self.started.done():
                 self.started.set_result(line.why if isinstance(line, lines.Refused) else "")
             case lines.Ended():
@@ -106,10 +119,10 @@ class ExerciseScene(Scene):
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """See `lab.scene.Scene`. Raises Trouble, as soon as one of the learner's programs is in it."""
         self.honest = attack is None
-        self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self._trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         playing = asyncio.create_task(super().play(attack, goal))
         try:
-            await asyncio.wait([playing, self._trouble], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({playing, self._trouble}, return_when=asyncio.FIRST_COMPLETED)
             if self._trouble.done():
                 raise self._trouble.result()
             return playing.result()
@@ -144,14 +157,7 @@ class ExerciseScene(Scene):
     @contextlib.asynccontextmanager
     async def _learners_server(self, at: Host) -> AsyncIterator[Running]:
         self.server_program = program = self._program("Your server", at)
-        started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        program.heard = lambda line: None if started.done() else started.set_result(line)
-        program.tell(lines.Serve(self.nursery.place(f"{self.place}/server"), self.stage.port))
-        await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if program.trouble.done():
-            raise program.trouble.result()
-        if not started.done() or not isinstance(started.result(), lines.Started):
-            raise Trouble(f"Your server did not start to listen within {START_SECONDS:g} s.")
+        await serving(program, self.nursery.place(f"{self.place}/server"), self.stage.port)
         self._take_over("ca", "ca")  # what an operator gives to the members, and what the bench makes certificates with
         try:
             yield Running((f"{at.name}.{DOMAIN}", self.stage.port), lambda session, effects: None)
@@ -178,11 +184,10 @@ class ExerciseScene(Scene):
         await asyncio.wait(
             [seat.started, seat.program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
-        if seat.program.trouble.done():
-            raise seat.program.trouble.result()
+        seat.program.check()
         if not seat.started.done():
             raise Trouble(f"Your client ({person.name}) was not connected within {START_SECONDS:g} s.")
-        if why := seat.started.result():
+        if why := str(seat.started.result()):
             raise LabError(why)
         return seat
 
@@ -199,21 +204,28 @@ class ExerciseScene(Scene):
 
     # With nobody attacking, the first thing that does not arrive is what the learner is told.
 
+    async def _why(self, sentence: str) -> Trouble:
+        """This, and first of all which of the learner's programs does not answer any more."""
+        hanging = [program.what for program in self.programs if program.open and await program.hangs()]
+        return Trouble(f"{hanging[0]} hangs. {sentence}" if hanging else sentence)
+
     async def _join(self, name: str, server: Address) -> None:
         await super()._join(name, server)
         if not self.honest:
             return
         whose = f"{name} (whose client is the reference's)" if name not in LEARNERS else name
         if name not in self.members:
-            raise Trouble(f"{whose} could not come in: {_last(self.screens[name])}")
+            raise await self._why(f"{whose} could not come in: {_last(self.screens[name])}")
         if not any(show.text.startswith("here: ") for show in self.screens[name].shown):
-            raise Trouble(
+            raise await self._why(
                 f"{whose} joined, and within {self.patience:g} s was not shown who is there; "
                 f"the screen shows {_last(self.screens[name])}"
             )
         for other in self.members.values():
             if other.name != name and not any(show.text.startswith(f"{name} joined") for show in other.screen.shown):
-                raise Trouble(f"Your server did not tell {other.name} within {self.patience:g} s that {name} joined.")
+                raise await self._why(
+                    f"Your server did not tell {other.name} within {self.patience:g} s that {name} joined."
+                )
 
     async def _heard(self, spoken: Spoken, listeners: list[Member]) -> None:
         before = {member.name: len(member.screen.shown) for member in listeners}
@@ -225,10 +237,12 @@ class ExerciseScene(Scene):
             if not any((show.sender, show.kind) == (spoken.who, spoken.kind) for show in new):
                 did = f"whispered to {spoken.to}" if spoken.to else "said"
                 seen = f"{member.name}'s screen shows {_last(member.screen, before[member.name])}"
-                raise Trouble(f"{spoken.who} {did}: “{spoken.text}”, and after {self.patience:g} s {seen}")
+                raise await self._why(f"{spoken.who} {did}: “{spoken.text}”, and after {self.patience:g} s {seen}")
             if not any(show.text == spoken.text for show in new):
                 seen = next(show.text for show in new if (show.sender, show.kind) == (spoken.who, spoken.kind))
-                raise Trouble(f"{spoken.who} said “{spoken.text}”, and {member.name}'s screen shows “{seen[:100]}”.")
+                raise await self._why(
+                    f"{spoken.who} said “{spoken.text}”, and {member.name}'s screen shows “{seen[:100]}”."
+                )
 
 
 def _last(screen: Screen, since: int = 0) -> str:

@@ -56,7 +56,7 @@ def show(outcome: Outcome) -> None:
     if outcome.passed:
         page.row(f"All of it holds. Compare it with the reference: make stage-{n} solution", "green")
     elif failed:
-        page.row(f"The task stands in TASK.md. Another hint: .venv/bin/lab hint {failed[0].id} --stage {n}")
+        page.row(f"The task stands in TASK.md. Another hint: .venv/bin/lab stage-{n} hint {failed[0].id}")
 
 
 def _result(page: Page, result: Result, stage: int) -> None:

@@ -122,7 +122,7 @@ def task(stage: Stage, asked: Exercise, *, attached: bool) -> str:
     if asked.attach and attached:
         how = (
             f"{', '.join(given)} are given as the stage has them: only the bodies above are to be written. Read how it "
-            f"is attached, then write them. (`make stage-{n} exercise FRESH=1` gives the longer way, where you attach it.)"
+            f"is attached, then write them. (The longer way, attaching it yourself: `make stage-{n} exercise FRESH=1`.)"
         )
     elif asked.attach:
         how = (
