@@ -139,7 +139,8 @@ class _Work:
             if exercise:
                 await self._exercise(submission, Path(made) / "submission", grade)
         met = not exercise or (bool(grade.requirements) and grade.met == len(grade.requirements))
-        grade.passed = grade.status == "graded" and met and grade.answers_right in (None, grade.answers_of)
+        right = not answers or grade.answers_right == grade.answers_of > 0
+        grade.passed = grade.status == "graded" and met and right
 
     def _answers(self, submission: Submission, answers: bytes, folder: Path, grade: Grade) -> None:
         """Check the capture lab's answers, against the key or else against the capture that came with them."""

@@ -16,20 +16,20 @@ from typing import Any, Final, Literal
 import msgspec
 
 from common.errors import LabError
+from common.text import printable
 from lab.runs import write_text
 
 Status = Literal["graded", "refused", "failed"]
 """refused: there was nothing that could be graded, and that is the submission's. failed: the grader could not."""
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A field that begins so is computed by a spreadsheet (CWE-1236)."""
+FORMULA: Final = ("=", "+", "-", "@")
+"""A field that begins so is computed by a spreadsheet (CWE-1236); so is one that begins with a tab, made printable."""
 
 
 class Grade(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What came of one submission.
 
-    passed: are all requirements met, and where the capture lab was handed in, all of its answers right? requirements,
-    observed: by id, what came of each and, where it was not met, what was seen. content, grader: what was graded, and
+    passed: of what was handed in, exercise, answers or both, is all met and right? requirements, observed: by id, what came of each and, where it was not met, what was seen. content, grader: what was graded, and
     by which state of the lab. seconds: how long it took.
     """
 
@@ -59,7 +59,7 @@ class Grade(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 def safe(value: object) -> str:
     """A field that a spreadsheet takes as text: where it could be a formula, an apostrophe stands before it."""
-    text = str(value)
+    text = printable(str(value))
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

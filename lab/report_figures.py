@@ -24,10 +24,11 @@ from lab.answers import spaced
 from lab.diagram import Arrow
 from lab.facts import Facts, Seen
 from lab.flow import flow
+from lab.question_file import questions as quiz
 from lab.questions import RUNS
 from lab.reading import name_of
 from lab.runs import ROOT, write_text
-from stages import Stage, find
+from stages import Stage
 
 RUNTIMES: Final = "runtimes.json"
 """What `report --measure` keeps in a run's folder: what `python -m benchmarks.runtimes --json` said."""
@@ -160,9 +161,13 @@ class Figures:
         if f.third:
             parts = ", ".join(str(each.payload) for each in f.third.segments)
             yield "Long message", f"{spaced(f.third.size)} bytes in {len(f.third.segments)} segments ({parts})"
-        yield "Merged", f"{len(self.merged)} segments held more than one message{_numbers(self.merged)}"
+        held = f"{len(self.merged)} segments held more than one message{_numbers(self.merged)}"
+        yield "Merged", held if self.roster else "sealed: from outside nobody can tell"
         yield "Ending", f"{_frames(self.ending) if self.ending else 'not in the capture'}"
-        yield "Threads or loop", measured(f.path.parent) or "not measured yet: make stage-1 report ARGS='--measure --force'"
+        yield (
+            "Threads or loop",
+            measured(f.path.parent) or "not measured yet: make stage-1 report ARGS='--measure --force'",
+        )
         yield "Attacks", attacked(self.stage.number)
         yield "Capture lab", self._answered()
         yield "So far", reached(self.stage.number)
@@ -234,8 +239,8 @@ def measured(folder: Path) -> str:
         froze = threads["wait"] >= kept["frozen"]
         return (
             f"with {kept['members']} members {threads['threads']} threads to {loop['threads']}; one message to all: "
-            f"{threads['spread']:.1f} to {loop['spread']:.1f} ms, ratio {spread:.1f}; one member stops reading, another "
-            f"floods: {'froze' if froze else 'waited'} {threads['wait']:.0f} ms{'+' * froze} to {loop['wait']:.1f} ms, "
+            f"{threads['spread']:.1f} to {loop['spread']:.1f} ms, ratio {spread:.1f}; one stops reading, one floods: "
+            f"{'froze' if froze else 'waited'} {threads['wait']:.0f} ms{'+' * froze} to {loop['wait']:.1f} ms, "
             f"ratio {wait:.0f}{'+' * froze}"
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -261,7 +266,7 @@ def reached(stage: int) -> str:
     """What the person's progress says of this stage: the quiz, and the exercise."""
     try:
         kept = progress.read().stage(stage)
-        asked = len(questions(find(stage)))
+        asked = len(quiz(stage))
     except LabError as why:
         return printable(str(why))
     right = sum(bool(answer.right) for answer in kept.quiz.values())

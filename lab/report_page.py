@@ -25,7 +25,7 @@ ol { margin: 0; padding-left: 5mm } li { margin: 0 0 1.6mm; break-inside: avoid 
 @media (prefers-color-scheme: dark) { @media screen { body { background: #fff } } }
 """
 ANSWER_LINES: Final = 3
-LONGEST: Final = 420
+LONGEST: Final = 700
 """Letters of one figure: a list that is longer ends with a number, or page one would not hold it."""
 
 
