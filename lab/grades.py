@@ -29,8 +29,9 @@ FORMULA: Final = ("=", "+", "-", "@")
 class Grade(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What came of one submission.
 
-    passed: of what was handed in, exercise, answers or both, is all met and right? requirements, observed: by id, what came of each and, where it was not met, what was seen. content, grader: what was graded, and
-    by which state of the lab. seconds: how long it took.
+    passed: is all that was handed in, exercise, answers or both, met and right? requirements, observed: by id, what
+    came of each and, where it was not met, what was seen. content, grader: what was graded, and by which state of the
+    lab. seconds: how long it took.
     """
 
     student: str
