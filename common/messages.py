@@ -18,7 +18,7 @@ IPv4 = Annotated[str, Meta(pattern=IPV4_PATTERN)]
 
 
 def _check_size(text: str) -> None:
-    if len(text.encode()) > TEXT_BYTES:
+    if 4 * len(text) > TEXT_BYTES and len(text.encode()) > TEXT_BYTES:  # no character takes more than 4 bytes
         raise ValueError(f"a text is at most {TEXT_BYTES} bytes of UTF-8")
 
 

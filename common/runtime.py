@@ -8,9 +8,11 @@ what waits for a member who does not read is bounded, and nobody else ever waits
 import asyncio
 import socket
 import ssl
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, Final, cast
 
 from common import commands
@@ -18,6 +20,7 @@ from common.errors import LabError
 from common.hosts import DOMAIN, Host
 from common.limits import DATAGRAM_BYTES, Limits
 from common.messages import Message, Refused
+from common.room import Everyone, Others
 from common.session import (
     Address,
     ClientEffect,
@@ -47,6 +50,9 @@ AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """How long a client whose connection ended waits before it connects again, each time longer; then it gives up."""
 STEADY_SECONDS: Final = 10.0
 """A connection that stood so long was a good one: when it ends, the waits begin anew."""
+LONG_BYTES: Final = 4096
+LONG_KEPT: Final = 64
+"""How many long messages are kept encoded, by their identity: the pages of the rosters of a large room."""
 ALARMS_APART: Final = 16
 """How many different alarms about datagrams are counted each on its own."""
 
@@ -78,8 +84,14 @@ class ServerRuntime:
         """How many connections wait for the pool."""
         self.stopped = False
         self._lines: list[bytes] = []
-        """What goes to `_recipients`, and is not in their outboxes yet."""
-        self._recipients: Sequence[ServerSession] = ()
+        """What goes to the room, and is not in the outboxes yet."""
+        self._everyone: Everyone[Any] = Everyone()
+        """To whom."""
+        self._sizes: list[int] = []
+        """For each line: it goes to so many of them, the first; who came later does not get it."""
+        self._own: dict[ServerSession, list[int]] = {}
+        """Which of the lines do not go to a session, though it is one of them."""
+        self._long: dict[int, tuple[Message, bytes]] = {}
         self._unwritten: list[_Connection] = []
         self._turn_ends: asyncio.Handle | None = None
         self._listener: asyncio.Server | None = None
@@ -106,39 +118,87 @@ class ServerRuntime:
     def perform(self, by: "_Connection | None", effects: Iterable[ServerEffect]) -> None:
         """Carry out what a session answered; without `by`, what the operator wants, for sessions that are named."""
         for effect in effects:
-            match effect:
-                case Send(message=message, to=sessions):
-                    self.send(message, sessions)
-                case Close(session=session) if session is not None:
-                    self.connections[session].finish()
-                case Close() if by:
-                    by.finish()
-                case Work() if by:
-                    by.work(effect)
+            if isinstance(effect, Send):
+                self.send(effect.message, effect.to)
+            elif isinstance(effect, Close):
+                closing = self.connections[effect.session] if effect.session else by
+                if closing:
+                    closing.finish()
+            elif by:
+                by.work(effect)
 
     def send(self, message: Message, recipients: Sequence[ServerSession]) -> None:
         """Send a message to each of these, at the end of the turn."""
-        if recipients is not self._recipients:
-            self.hand_out()
-            self._recipients = recipients
-        self._lines.append(encode(message))
+        line = self.encoded(message)
+        if isinstance(recipients, Others):
+            self._to_room(line, recipients)
+        else:
+            if any(map(self.awaited_by, recipients)):  # what was said before comes before
+                self.hand_out()
+            for session in recipients:
+                self._put(session, line)
         if not self._turn_ends:
             self._turn_ends = asyncio.get_running_loop().call_soon(self._end_turn)
 
+    def _to_room(self, line: bytes, recipients: Others[Any]) -> None:
+        if recipients.everyone is not self._everyone:
+            self.hand_out()
+            self._everyone = recipients.everyone
+        if recipients.but is not None:
+            self._own.setdefault(recipients.but, []).append(len(self._lines))
+        self._lines.append(line)
+        self._sizes.append(recipients.size)
+
+    def awaited_by(self, session: ServerSession) -> bool:
+        """Is there a line for the room that this one gets, and has not in its outbox yet?"""
+        return bool(self._lines) and self._everyone.place.get(session, self._sizes[-1]) < self._sizes[-1]
+
+    def encoded(self, message: Message) -> bytes:
+        """A message's line; a long one, such as a page of a roster, is kept for the next who is sent it."""
+        if id(message) in self._long:
+            return self._long[id(message)][1]
+        line = encode(message)
+        if len(line) > LONG_BYTES:
+            self._long[id(message)] = message, line  # it is kept too, or another could get its id
+            if len(self._long) > LONG_KEPT:
+                del self._long[next(iter(self._long))]
+        return line
+
     def hand_out(self) -> None:
-        """Put what was gathered for some members into the outbox of each."""
-        data, recipients = b"".join(self._lines), self._recipients
-        self._lines, self._recipients = [], ()
-        for session in recipients:
-            connection = self.connections[session]
-            connection.outbox.append(data)
+        """Put what was gathered for the room into everybody's outbox: joined once, and again only for whoever is not to
+        have all of it."""
+        if not self._lines:
+            return
+        lines, sizes, own, everyone = self._lines, self._sizes, self._own, self._everyone
+        self._lines, self._sizes, self._own = [], [], {}
+        all_of_it = b"".join(lines)
+        for place, session in enumerate(islice(everyone, sizes[-1])):
+            if session is None:
+                continue
+            if place < sizes[0] and session not in own:
+                self._put(session, all_of_it)
+            else:
+                first = bisect_right(sizes, place)  # the lines before were said before this one came
+                self._put(session, b"".join(_without(lines, own.get(session, []), first)))
+
+    def _put(self, session: ServerSession, data: bytes) -> None:
+        connection = self.connections[session]
+        if data and not connection.outbox:
             self._unwritten.append(connection)
+        if data:
+            connection.outbox.append(data)
 
     def _end_turn(self) -> None:
         self.hand_out()
         unwritten, self._unwritten, self._turn_ends = self._unwritten, [], None
         for connection in unwritten:
             connection.write()
+
+
+def _without(lines: list[bytes], left_out: list[int], first: int) -> list[bytes]:
+    """The lines from the first on, but for those at these places, which ascend."""
+    ends = zip([first - 1, *left_out], [*left_out, len(lines)], strict=True)
+    return [line for before, after in ends for line in lines[before + 1 : after]]
 
 
 class _Connection(asyncio.Protocol):
@@ -293,6 +353,8 @@ class _Connection(asyncio.Protocol):
         Only our direction is closed at first. To close both while the peer is still sending would make the kernel
         answer with a reset, and a reset throws away the `refused` that the peer has not read yet.
         """
+        if self.runtime.awaited_by(self.session):  # what was said before this end still reaches it
+            self.runtime.hand_out()
         self.leave()
         self.write()
         if self.half_closes and not self.transport.is_closing():
@@ -305,7 +367,6 @@ class _Connection(asyncio.Protocol):
         if self.gone:
             return
         self.gone = True
-        self.runtime.hand_out()
         self.runtime.perform(self, self.session.disconnected())
         del self.runtime.connections[self.session]
         if self.timer:

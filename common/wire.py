@@ -56,9 +56,11 @@ class LineReader:
         """
         *ends, tail = data.split(b"\n")
         for end in ends:
-            self._keep(end)
-            line = b"".join(self._pieces)
-            self._pieces, self._size = [], 0
+            line = end
+            if self._pieces or len(end) >= LINE_BYTES:
+                self._keep(end)
+                line = b"".join(self._pieces)
+                self._pieces, self._size = [], 0
             yield line
         if tail:
             self._keep(tail)

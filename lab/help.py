@@ -14,6 +14,9 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;
                                     from stage 4 on CA=; at 3 and 4 with LEVERS="key_exchange=passphrase"
                                     PASSPHRASE_FILE=)
+  make stage-3 exercise             a workspace in work/stage3/: the lever is yours to write (ATTACHED=1 FRESH=1)
+  make stage-3 check                your code as the stage: conversation, attacks, known answers (FILE=)
+  make stage-3 solution             the way to the reference, once it passes (GIVE_UP=1)
   make stage-1 test                 the stage's tests
 
   make progress                     how far you have come: demos, attacks, quiz, exercises

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 import attacks
 from common.errors import LabError
 from common.levers import Levers
@@ -172,6 +174,8 @@ class _Run:
                     return observed[:OBSERVED]
             except (Trouble, LabError) as trouble:
                 return _sentence(trouble)
+            except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
+                return f"Your code returned something else than its signature says ({_sentence(error)})."
             finally:
                 asking.close()
         return ""

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -15,13 +16,15 @@ from common.hosts import DOMAIN, Host
 from common.session import Address, Person, Server, ServerEffect, Show
 from lab.exercise import lines
 from lab.exercise.nursery import Hosts, Nursery, Program, Trouble
-from lab.hosting import Running, Seat
+from lab.hosting import Running, Seat, start_client
 from lab.scene import Member, Scene, Spoken
 from lab.screens import ROWS, Screen
 
 LEARNERS: Final = ("alice", "bob")
 START_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 3.0
+SCENE_SECONDS: Final = 60.0
+"""A scene takes a second, or a few where it waits for what does not come."""
 KINDS: Final = ("room", "direct", "whisper", "notice", "alarm")
 
 _numbers = count(1)
@@ -122,16 +125,20 @@ class ExerciseScene(Scene):
         self._trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         playing = asyncio.create_task(super().play(attack, goal))
         try:
-            await asyncio.wait({playing, self._trouble}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                {playing, self._trouble}, timeout=SCENE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             if self._trouble.done():
                 raise self._trouble.result()
+            if not done:
+                raise Trouble(f"The conversation did not come to an end within {SCENE_SECONDS:g} s.")
             return playing.result()
         finally:
             for seat in self.seats:
                 seat.ended.set()
-            if not playing.done():
+            while not playing.done():  # it waits for every client to end, and is told again not to
                 playing.cancel()
-                await asyncio.wait([playing])
+                await asyncio.wait([playing], timeout=1)
             if not playing.cancelled():
                 playing.exception()
             for program in self.programs:
@@ -173,7 +180,8 @@ class ExerciseScene(Scene):
 
     async def _start(self, host: Host, person: Person, screen: Screen) -> Seat:
         if person.name not in LEARNERS:
-            return await super()._start(host, person, screen)
+            show = partial(self._show_on, screen)
+            return await start_client(self.stage, self.levers, host, self.address, person, show, self.log_secrets)
         seat = DistantSeat(self._program(f"Your client ({person.name})", host), screen)
         self.seats.append(seat)
         authority = self.folder / "ca" / "ca.pem"
@@ -190,6 +198,14 @@ class ExerciseScene(Scene):
         if why := str(seat.started.result()):
             raise LabError(why)
         return seat
+
+    def _show_on(self, screen: Screen, show: Show) -> None:
+        """On the screen of a client of the reference's; what overflows it, the learner's server has sent."""
+        try:
+            screen.show(show)
+        except RuntimeError:
+            if not self._trouble.done():
+                self._trouble.set_result(Trouble(f"Your server filled {screen.name}'s screen of {ROWS} rows."))
 
     def _operate(self, name: str) -> None:
         if self.server_program is None:

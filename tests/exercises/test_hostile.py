@@ -140,6 +140,35 @@ def test_server_that_does_not_answer_is_told_after_whose_coming(tmp_path: Path) 
     assert "alice joined, and within 1.5 s was not shown who is there" in observed(outcome)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (SEAL, f"        return None\n{SEAL}"),
+        (SEAL, f"        return 'sealed'\n{SEAL}"),
+        (SEAL, f"        return blank\n{SEAL}"),
+        ("        nonce = os.urandom(NONCE_BYTES)\n", "        return b''\n        nonce = os.urandom(NONCE_BYTES)\n"),
+    ],
+)
+def test_function_that_returns_something_else_is_told_so_by_every_probe(old: str, new: str, tmp_path: Path) -> None:
+    folder = submission(tmp_path, "room_key.py", old, new)
+    results = {
+        result.id: result for result in checked(3, folder, "nonce-fresh", "tag-checked", "data-bound").requirements
+    }
+    assert {result.status for result in results.values()} == {"failed"}
+    assert all(result.observed for result in results.values())
+
+
+def test_server_that_floods_a_member_is_told_so(tmp_path: Path) -> None:
+    old = "        joined = Joined("
+    new = "        self.flood = [Send(Left(name='x'), [self])] * 2000\n"
+    back = "        return [*(Send(page, [self]) for page in self.room.roster()), "
+    folder = submission(tmp_path, "server.py", old, new + old)
+    text = (folder / "server.py").read_text()
+    assert back in text
+    (folder / "server.py").write_text(text.replace(back, f"{back}*self.flood, "))
+    assert "rows" in observed(checked(3, folder, "works"))
+
+
 def test_grading_without_namespaces_says_so_and_still_grades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nursery, "CHILD_OPTIONS", ("--no-namespaces",))
     outcome = checked(3, submission(tmp_path, "room_key.py", "", ""), "works", "tag-checked")

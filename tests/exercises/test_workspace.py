@@ -2,6 +2,8 @@
 
 import ast
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from lab.diff import files
 from lab.exercise import declared, workspace
 from lab.exercise.declared import WORKS
 from lab.exercise.probes import probes_of
+from lab.runs import ROOT
 from tests.exercises.test_wrong import STAGES, checked
+from tests.programs import Program
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +88,27 @@ def test_every_attack_that_is_named_is_one_that_the_stage_holds(stage: int) -> N
             found = attacks.find(name).goal(goal)
             assert found.expected_at(stage) == "held", cell
             assert case == [] if not found.cases else case[0] in found.cases
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_workspace_in_which_all_is_written_and_attached_passes(stage: int) -> None:
+    folder, _ = workspace.lay_out(stages.find(stage))
+    asked = declared.exercise(stage)
+    for path in {*asked.blanks, *asked.attach}:
+        (folder / path).write_bytes(files(stages.find(stage))[path])
+    names = [one.id for one in asked.requirements if not one.cells][:2]
+    assert checked(stage, folder.absolute(), WORKS, *names).passed
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_workspace_is_a_program_that_can_be_run_by_hand(stage: int, start: Callable[..., Program]) -> None:
+    folder, _ = workspace.lay_out(stages.find(stage), attached=True)
+    asked = declared.exercise(stage)
+    for path in asked.blanks:
+        (folder / path).write_bytes(files(stages.find(stage))[path])
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from work.stage{stage}.client import ClientSession"
+    program = start(sys.executable, "-c", f"{code}; print(ClientSession.__module__)")
+    assert program.line() == f"work.stage{stage}.client"
 
 
 def test_fresh_workspace_says_what_is_not_written_yet() -> None:

@@ -1,0 +1,47 @@
+"""A stage's own server, for the benchmarks: its sessions and its runtime as they are, with wider limits.
+
+    python -m benchmarks.serve STAGE PORT FOLDER [MEMBERS]
+
+The limits that are set wider: connections, the time to join, the backlog of a member, and the speed of one client, so
+that what is measured is the server's speed and not who is dropped. From stage 2 on FOLDER gets MEMBERS accounts called
+m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`: logging in is not what is measured.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import stages
+from common.hosts import ThisMachine
+from common.levers import Levers
+from common.limits import Limits
+from common.runtime import ServerRuntime
+
+LIMITS: Final = Limits(
+    connections=20_000,
+    join_seconds=600,
+    backlog_bytes=256 * 1024 * 1024,
+    bytes_per_second=1e12,
+    burst_bytes=1e12,
+    waiting_for_work=20_000,
+)
+PASSWORD: Final = "correct horse"  # noqa: S105 - of accounts that exist for seconds
+
+
+async def serve(number: int, port: int, folder: Path, members: int) -> None:
+    """Listen until this process is ended; a line on standard output says that it listens."""
+    stage = stages.find(number)
+    levers = Levers.parse("password_hash=sha256" if stage.wants_password else "", stage.levers)
+    server: Any = stage.server(levers, folder)
+    for i in range(members if stage.wants_password else 0):
+        server.accounts.register(f"m{i:05}", PASSWORD)
+    runtime = ServerRuntime(server, LIMITS)
+    await runtime.start(await ThisMachine().listen(port), stage.server_tls(levers, folder))
+    print("Listening.", flush=True)
+    await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    _, number, port, folder, *members = sys.argv
+    asyncio.run(serve(int(number), int(port), Path(folder), int(members[0]) if members else 0))
