@@ -12,7 +12,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # A value counts when it was typed (`make … NAME=alice`); NETWORK and LEVERS also when they are in the environment.
 # The other names are too common there: many machines have a NAME or a PORT that means something else.
 KNOWN := NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL REGISTER PASSWORD_FILE PASSPHRASE_FILE CA FROM TO FILE \
-  ABLATIONS VIA LAN SLOW ATTACHED FRESH GIVE_UP QUESTION PART AGAIN ARGS PYTHON
+  ABLATIONS VIA LAN SLOW QUESTION PART AGAIN ATTACHED FRESH GIVE_UP ARGS PYTHON
 TYPED := $(foreach v,$(KNOWN),$(if $(filter command,$(origin $v)),$v))
 MISTYPED := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v)))
 $(if $(MISTYPED),$(error There is no $(MISTYPED:%=%=); there are $(KNOWN:%=%=)))
@@ -60,7 +60,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix diff wireshark flow hint progress handouts audits test check lock clean
+TARGETS := help doctor lan matrix diff wireshark flow report hint progress handouts grade audits test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -69,7 +69,7 @@ export LAB_UNKNOWN $(TYPED)
 help doctor:
 	@$(SETUP) lab $@
 
-lan matrix diff wireshark flow hint progress handouts audits:
+lan matrix diff wireshark flow report hint progress handouts grade audits:
 	@$(SETUP) lab $@ $(OPTIONS)
 
 test:

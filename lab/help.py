@@ -9,6 +9,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 questions            what is in that capture? every answer is checked against it (FILE=)
   make stage-1 quiz                 the handout's questions; what is right is remembered (PART= QUESTION= AGAIN=1)
   make stage-1 hint                 a hint for the question or exercise you are at, or QUESTION=; each time a better one
+  make stage-1 exercise             the stage's exercise, laid out in work/; check runs yours, solution compares
   make stage-1 audit                the written audit
   make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;

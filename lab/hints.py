@@ -11,6 +11,7 @@ import stages
 from common.errors import LabError
 from common.text import printable
 from lab import progress
+from lab.exercise.declared import all_hints
 from lab.progress import Progress
 from lab.question_file import questions
 from lab.report import Report
@@ -23,7 +24,7 @@ def _of_questions(stage: int) -> Mapping[str, Sequence[str]]:
     return {question.id: question.hints for question in questions(stage).values()}
 
 
-SOURCES: Final[list[Source]] = [_of_questions]
+SOURCES: Final[list[Source]] = [_of_questions, all_hints]
 """Where hints are looked up. An id belongs to one source."""
 
 
@@ -75,6 +76,9 @@ def _open(stage: int, reached: Progress) -> str:
 
 
 def _answered(stage: int, name: str, reached: Progress) -> bool:
+    """Is this question answered; or, where it is an exercise's, has the exercise been passed?"""
+    if name not in questions(stage):
+        return "passed" in reached.stage(stage).exercise
     answered = reached.stage(stage).quiz.get(name)
     return answered is not None and bool(answered.right)
 

@@ -12,7 +12,7 @@ import stages
 from common.text import printable
 from lab.answers import Unreadable, shown
 from lab.fact import Fact
-from lab.last_run import last_run
+from lab.last_run import Run, last_run
 from lab.question_file import Option, Question, plain
 from lab.run_facts import compute
 
@@ -36,10 +36,14 @@ def judge(stage: int, question: Question, typed: str, order: Sequence[Option] = 
     return _run(question, fact_of(stage, question), typed)
 
 
+def run_of(stage: int, question: Question) -> Run:
+    """The learner's last run that a run question asks about. Raises Absent."""
+    return last_run(stages.find(stage), question.run, question.goal, question.levers)
+
+
 def fact_of(stage: int, question: Question) -> Fact:
-    """What a run question asks, in the learner's last such run. Raises Absent."""
-    run = last_run(stages.find(stage), question.run, question.goal, question.levers)
-    return compute(question.fact, run)
+    """What a run question asks, in that run. Raises Absent."""
+    return compute(question.fact, run_of(stage, question))
 
 
 def answer_of(stage: int, question: Question) -> str:

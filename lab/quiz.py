@@ -17,7 +17,7 @@ from common.text import printable
 from lab import hints, progress
 from lab.answers import Unreadable
 from lab.asking import NOT_RIGHT, STOP, TELL_AT, lines, pairs, say
-from lab.judging import answer_of, judge
+from lab.judging import answer_of, judge, run_of
 from lab.last_run import Absent
 from lab.question_file import PARTS, Option, Question, questions
 from lab.report import Report
@@ -183,8 +183,9 @@ def _show(report: Report, before: str, each: Asked) -> None:
 
 def _ask(stage: int, each: Asked, report: Report, read: Any) -> None:
     """One question, until it is answered, told or skipped. Raises EOFError where the person has had enough."""
-    if _waits(stage, each):
-        say(report, each.says, "yellow")
+    if each.question.kind == "run":
+        say(report, _about(stage, each), "yellow" if each.absent else "")
+    if each.absent:
         return
     grade = 0
     while not each.over:
@@ -200,15 +201,14 @@ def _ask(stage: int, each: Asked, report: Report, read: Any) -> None:
         say(report, _judged(stage, each, answer), "green" if each.right else "yellow")
 
 
-def _waits(stage: int, each: Asked) -> bool:
-    """Is it about a run that is not there yet? Then that is said, and nothing asked."""
-    if each.question.kind != "run":
-        return False
+def _about(stage: int, each: Asked) -> str:
+    """Which capture of the learner's a run question is about; or that there is none, and how to make it."""
     try:
         answer_of(stage, each.question)
+        return f"(In {run_of(stage, each.question).path}.)"
     except Absent as why:
         each.absent, each.says = True, str(why)
-    return each.absent
+        return each.says
 
 
 def _results(asked: dict[str, Asked], right: int, report: Report) -> None:

@@ -64,6 +64,8 @@ def check(stage: Stage) -> click.Command:
             show(outcome)
         if outcome.passed and not (only or folder):
             noted.note(stage, "passed")
+        for failed in [one for one in outcome.requirements if one.status == "failed"][:1]:
+            noted.at(stage, failed.id)
         raise SystemExit(PASSED if outcome.passed else FAILED)
 
     return command

@@ -2,9 +2,15 @@
 
 from typing import Literal
 
+from lab import progress
 from stages import Stage
 
 
 def note(stage: Stage, how: Literal["begun", "passed", "given-up"]) -> None:
     """Write it into the person's progress."""
-    # lab.progress.note(stage=stage.number, exercise=how), once it is there
+    progress.note(stage.number, exercise=how)
+
+
+def at(stage: Stage, requirement: str) -> None:
+    """The person is at this requirement: `lab hint` helps with it."""
+    progress.note(stage.number, at=requirement)

@@ -12,7 +12,7 @@ import attacks
 import stages
 from common.errors import LabError
 from common.levers import Levers
-from lab import handouts
+from lab import handouts, hints
 from lab import last_run as runs
 from lab.answers import shown
 from lab.cli import run as lab
@@ -99,6 +99,13 @@ def test_handout_predicts_before_it_attacks(stage: Stage) -> None:
         assert questions(stage.number)[first[1]].part == "predict", first[1]
         assert command, first[1]
         assert first.start() < command.start(), f"{first[1]} is asked after the command that answers it"
+
+
+@each_stage
+def test_hints_of_questions_and_of_the_exercise_have_ids_of_their_own(stage: Stage) -> None:
+    ids = [name for source in hints.SOURCES for name in source(stage.number)]
+    assert len(ids) == len(set(ids))
+    assert "works" in ids
 
 
 @each_stage

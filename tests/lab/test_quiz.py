@@ -113,14 +113,17 @@ def test_part_or_one_question_can_be_chosen(
             ["quiz", "--answer", "which"],
             "--answer takes NAME=ANSWER, as in nonce-reuse=the XOR of both; which is not.",
         ),
-        (["hint", "who"], "Stage 1 has no question or exercise who; there are: which, name, frame."),
+        (["hint", "who"], "Stage 1 has no question or exercise who; there are: which, name, frame, "),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert lab(["stage-1", *words]) == 2
-    assert capsys.readouterr() == ("", f"{sentence}\n")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(sentence)
+    assert len(err.splitlines()) == 1
 
 
 def test_answer_about_a_run_that_is_not_there_is_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,13 +228,18 @@ def test_whoever_has_hints_can_register_them(
 # A run of one's own
 
 
-def test_question_about_a_run_is_answered_from_that_run_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_question_about_a_run_is_answered_from_that_run_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     right = []
     for _ in range(2):
         assert lab(["stage-1", "sniffer", "--goal", "room", "--network", NETWORK]) == 0
         right.append(judging.answer_of(1, questions(1)["frame"]))
         assert lab(["stage-1", "quiz", "--answer", f"frame={right[-1]}"]) == 0
-    first, second = sorted(Path("runs").iterdir())
+    first, second = sorted(Path("runs").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    monkeypatch.setattr("builtins.input", lambda *_: "q")
+    assert lab(["stage-1", "quiz", "--question", "frame"]) == 0
+    assert f"(In {second / 'sniffer-room.pcapng'}.)" in capsys.readouterr().out
     shutil.rmtree(second)
     assert judging.answer_of(1, questions(1)["frame"]) == right[0]
     assert lab(["stage-1", "sniffer", "--levers", "framing=none", "--goal", "room", "--network", NETWORK]) == 0
