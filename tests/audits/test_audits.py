@@ -33,7 +33,7 @@ from stages import Stage
 from tests.room import room, run
 
 STAGES = list(stages.catalogue().values())
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "INSTRUCTORS.md", "CHANGELOG.md")]
 PAGES += [stage.folder / "README.md" for stage in STAGES] + [audits.path_of(stage) for stage in STAGES]
 
 CWE = {
