@@ -6,7 +6,8 @@ A map. On the bench's side, where the network, the attackers, the screens and th
     workspace   lays out work/stageN: the stage before, and the lever's files with bodies to be written
     check       honest scene, attacks, known answers: an Outcome
     scene       the scene, with people whose programs are the learner's
-    nursery     starts the child process, and speaks with the programs in it
+    nursery     starts the child process, and has programs forked in it
+    program     speaks with one of them
     probes*     what is asked of the learner's code directly; the answers are compared here
     shown       an Outcome as a person reads it
     solution    the way to the reference, as a diff
@@ -14,6 +15,7 @@ A map. On the bench's side, where the network, the attackers, the screens and th
 On the learner's side, in a child process that holds nothing of the former:
 
     child       imports the learner's package, forks a program for each person
+    person      that program: the learner's sessions on the ordinary runtime
     jail        its limits, and namespaces of its own where they can be had
     calls       calls single functions of the learner's, and hands back what they return
     lines       what the two sides may say to each other

@@ -25,9 +25,10 @@ from common.text import printable
 from lab.bench import Bench, Cell
 from lab.exercise import declared
 from lab.exercise.declared import WORKS, Requirement
-from lab.exercise.nursery import SUBMISSION, Nursery, Trouble
+from lab.exercise.nursery import SUBMISSION, Nursery
 from lab.exercise.outcome import Outcome, Result, Status
 from lab.exercise.probes import Asking, environment, probes_of
+from lab.exercise.program import Trouble
 from lab.exercise.scene import ExerciseScene
 from lab.matrix import Item, benches, shared
 from lab.network import memory

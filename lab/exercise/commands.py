@@ -26,19 +26,21 @@ def exercise(stage: Stage) -> click.Command:
     @click.option("--network", hidden=True)
     def command(attached: bool, fresh: bool, **_: Any) -> None:
         from lab.exercise import declared, noted, workspace
+        from lab.exercise.shown import Page
 
         folder, aside = workspace.lay_out(stage, attached=attached, fresh=fresh)
         noted.note(stage, "begun")
         asked, n = declared.exercise(stage.number), stage.number
+        page = Page()
         if aside:
-            click.echo(f"The old workspace is in {aside}/ now.")
-        click.echo(f"Stage {n}: {asked.title}. Your workspace is {folder}/; what to do stands in {folder}/TASK.md.")
+            page.row(f"The old workspace is in {aside}/ now.")
+        page.row(f"Stage {n}: {asked.title}. Your workspace is {folder}/; what to do stands in {folder}/TASK.md.")
         for file, blanks in asked.blanks.items():
             if (folder / file).exists() and (attached or file not in asked.attach):
-                click.echo(f"  {folder / file}: {', '.join(blanks)}")
+                page.row(f"{folder / file}: {', '.join(blanks)}", "", "  ", "    ")
         if asked.attach and not attached:
-            click.echo(f"  then attach it in {', '.join(str(folder / file) for file in asked.attach)}")
-        click.echo(f"Check it, as often as you like: make stage-{n} check")
+            page.row(f"then attach it in {', '.join(str(folder / file) for file in asked.attach)}", "", "  ", "    ")
+        page.row(f"Check it, as often as you like: make stage-{n} check")
 
     return command
 

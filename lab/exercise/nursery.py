@@ -1,8 +1,4 @@
-"""The bench's side of the child process: starts it, has programs forked in it, and speaks with them.
-
-Everything that a program says is checked against `lines` and bounded. Whatever is wrong with it (nonsense, silence, a
-crash, a flood) ends as one `Trouble`: a sentence for the person whose code it is.
-"""
+"""The bench's side of the child process: starts it, has programs forked in it, and reads what they wrote."""
 
 import asyncio
 import contextlib
@@ -12,7 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,53 +16,19 @@ from typing import Any, Final
 import msgspec
 
 from common.errors import LabError
-from common.hosts import Host
 from common.text import printable
 from lab.exercise import lines
 from lab.exercise.lines import encode
+from lab.exercise.program import Hosts, Program, Trouble, crashed
 from lab.runs import ROOT
 
 START_SECONDS: Final = 10.0
 IMPORT_SECONDS: Final = 5.0
-ANSWER_SECONDS: Final = 5.0
-PING_SECONDS: Final = 0.5
-MESSAGES: Final = 4000
-"""The most that one program may say: far more than a scene needs."""
-SOCKETS: Final = 100
-"""The most sockets that one program may have made."""
 CHILD_OPTIONS: tuple[str, ...] = ()
 """What the child is started with beside its folders: `--no-namespaces` does without them, as where none can be had."""
 PRINTED: Final = 2000
 """How many of the last characters that the learner's code printed are kept."""
 SUBMISSION: Final = "submission"
-NOT_WRITTEN: Final = "Not written yet:"
-
-
-class Trouble(Exception):
-    """What the learner's code did wrong, in one sentence. `failed` says where, if it crashed."""
-
-    def __init__(self, sentence: str, failed: lines.Failed | None = None) -> None:
-        super().__init__(sentence)
-        self.failed = failed
-
-
-def crashed(what: str, failed: lines.Failed) -> Trouble:
-    """`Your client stopped: NotImplementedError in RoomKey.seal, room_key.py line 41: write …`."""
-    where = f" in {failed.function}" if failed.function not in ("", "<module>") else ""
-    if failed.file:
-        where += f" ({failed.file}, line {failed.line})"
-    text = f": {printable(failed.text)}" if failed.text else ""
-    if failed.error == "NotImplementedError":
-        return Trouble(
-            f"{NOT_WRITTEN} {printable(failed.text or failed.function)} ({printable(failed.file)}, "
-            f"line {failed.line}).",
-            failed,
-        )
-    if failed.error == "SystemExit":
-        return Trouble(f"{what} ended itself (sys.exit){printable(where)}, and is to run until it is told to stop.")
-    if failed.error == "OSError" and "File too large" in failed.text:
-        return Trouble(f"{what} wrote more than a megabyte{printable(where)}, and was stopped.", failed)
-    return Trouble(f"{what} stopped: {printable(failed.error + where)}{text}", failed)
 
 
 class Nursery:
@@ -207,169 +169,3 @@ class Nursery:
         self._process.wait()
         if self._descriptor >= 0:
             os.close(self._descriptor)
-
-
-class Hosts:
-    """What a program may ask of the network: sockets of one host, towards the lab's own hosts."""
-
-    def __init__(self, host: Host, zone: Mapping[str, str]) -> None:
-        self.host = host
-        self.zone = zone
-        self.udp_port = 0
-        self.kept: list[socket.socket] = []
-
-    async def do(self, ask: lines.Ask) -> tuple[str, socket.socket | None]:
-        """A text, or a socket. Raises LabError."""
-        match ask.do:
-            case "listen":
-                sock = await self.host.listen(ask.port)
-                self.kept.append(sock)  # the program's own copy may outlive the scene by a moment
-                return "", sock
-            case "connect" if ask.address in self.zone.values():
-                return "", await self.host.connect(ask.address, ask.port)
-            case "bind_udp":
-                sock = await self.host.bind_udp(ask.port)
-                self.udp_port = sock.getsockname()[1]
-                self.kept.append(sock)  # the loopback network carries datagrams as long as this object is there
-                return "", sock
-            case "resolve" if len(ask.address) < 100:
-                return await self.host.resolve(ask.address), None
-        raise LabError("That is outside the lab.")
-
-    def close(self) -> None:
-        """Give back what was kept."""
-        while self.kept:
-            with self.kept.pop() as sock, contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # a listener stops to listen, whoever else has it
-
-
-class Program:
-    """A program of the learner's, as the bench sees it."""
-
-    def __init__(self, sock: socket.socket, what: str, hosts: Hosts | None, end: Callable[[], None]) -> None:
-        self.what = what
-        self.hosts = hosts
-        self.trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.heard: Callable[[Any], None] = lambda line: None
-        self._sock = sock
-        self._sock.setblocking(False)
-        self._end = end
-        self._decoder = msgspec.json.Decoder(lines.FromProgram)
-        self._count = 0
-        self._asks = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._answered = asyncio.Event()
-        self.open = True
-        asyncio.get_running_loop().add_reader(self._sock, self._take)
-
-    def check(self) -> None:
-        """Raises Trouble where it is in any."""
-        if self.trouble.done():
-            raise self.trouble.result()
-
-    def tell(self, line: lines.FromBench, *descriptors: int) -> None:
-        """Say something to it."""
-        if not self.open:
-            return
-        try:
-            socket.send_fds(self._sock, [encode(line)], descriptors)
-        except OSError:
-            self.in_trouble(Trouble(f"{self.what} does not take what it is told any more: it hangs, or has gone."))
-
-    def in_trouble(self, trouble: Trouble) -> None:
-        if not self.trouble.done():
-            self.trouble.set_result(trouble)
-
-    def _take(self) -> None:
-        try:
-            data = self._sock.recv(lines.LINE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.in_trouble(Trouble(f"{self.what} ended without a word (os._exit, or too much memory or time)."))
-            asyncio.get_running_loop().remove_reader(self._sock)
-            return
-        self._count += 1
-        if self._count > MESSAGES:
-            self.in_trouble(Trouble(f"{self.what} showed more than {MESSAGES} things, and was stopped."))
-            asyncio.get_running_loop().remove_reader(self._sock)
-            return
-        try:
-            line = self._decoder.decode(data)
-        except msgspec.MsgspecError:
-            self.in_trouble(Trouble(f"{self.what} said something that no client and no server says."))
-            return
-        self._heard(line)
-
-    def _heard(self, line: lines.FromProgram) -> None:
-        match line:
-            case lines.Failed():
-                self.in_trouble(crashed(self.what, line))
-            case lines.Ask():
-                self._asks += 1
-                if self._asks > SOCKETS or self.hosts is None:
-                    self.in_trouble(Trouble(f"{self.what} asked for more than {SOCKETS} sockets, and was stopped."))
-                    return
-                task = asyncio.get_running_loop().create_task(self._serve(self.hosts, line))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            case lines.Pong():
-                self._answered.set()
-            case _:
-                self.heard(line)
-
-    async def _serve(self, hosts: Hosts, ask: lines.Ask) -> None:
-        try:
-            text, sock = await hosts.do(ask)
-        except LabError as error:
-            self.tell(lines.Answer(ask.id, refused=str(error)))
-            return
-        if sock is None:
-            self.tell(lines.Answer(ask.id, text))
-            return
-        self.tell(lines.Answer(ask.id), sock.fileno())
-        if sock not in hosts.kept:
-            sock.close()
-
-    async def hangs(self) -> bool:
-        """Does it not answer, though it has nothing else to do?"""
-        self._answered.clear()
-        self.tell(lines.Ping())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PING_SECONDS):
-                await self._answered.wait()
-        return self.open and not self._answered.is_set()
-
-    def close(self) -> None:
-        """It is not needed any more."""
-        if not self.open:
-            return
-        self.open = False
-        asyncio.get_running_loop().remove_reader(self._sock)
-        self._sock.close()
-        for task in self._tasks:
-            task.cancel()
-        if self.hosts:
-            self.hosts.close()
-        self._end()
-
-    async def call(self, name: str, *arguments: Any) -> lines.Returned:
-        """Call a function of the learner's. Raises Trouble where it does not return."""
-        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def heard(line: Any) -> None:
-            if isinstance(line, lines.Returned) and not answered.done():
-                answered.set_result(line)
-
-        self.heard = heard
-        self.tell(lines.Call(name, list(arguments)))
-        done, _ = await asyncio.wait(
-            [answered, self.trouble], timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        if answered in done:
-            returned: lines.Returned = answered.result()
-            return returned
-        self.check()
-        raise Trouble(f"{self.what} did not come back from {name} within {ANSWER_SECONDS:g} s.")

@@ -21,7 +21,8 @@ import msgspec
 from common.hosts import DOMAIN
 from lab.bench import Bench
 from lab.exercise import lines
-from lab.exercise.nursery import ANSWER_SECONDS, Hosts, Nursery, Program, Trouble
+from lab.exercise.nursery import Nursery
+from lab.exercise.program import ANSWER_SECONDS, Hosts, Program, Trouble
 from lab.exercise.scene import serving
 from lab.scene import Scene
 from stages import Stage

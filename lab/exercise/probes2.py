@@ -6,8 +6,8 @@ import statistics
 import time
 from typing import Final
 
-from lab.exercise.nursery import Trouble
 from lab.exercise.probes import Asking, probe
+from lab.exercise.program import Trouble
 from stages.stage2_hashed_auth.accounts import MEMORY_BYTES, PASSES, Argon2id
 
 FORM: Final = re.compile(rb"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$")

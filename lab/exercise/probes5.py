@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 from nacl.public import PrivateKey
 
-from lab.exercise.nursery import Trouble
 from lab.exercise.probes import Asking, probe
+from lab.exercise.program import Trouble
 from stages.stage5_box.box import Content, Kind, NoPadding, NotOpened, PeerBox, Say, Whisper, open_from, safety_number
 from stages.stage5_box.box import seal_for as sealed_for
 

@@ -15,7 +15,8 @@ from common.errors import LabError
 from common.hosts import DOMAIN, Host
 from common.session import Address, Person, Server, ServerEffect, Show
 from lab.exercise import lines
-from lab.exercise.nursery import Hosts, Nursery, Program, Trouble
+from lab.exercise.nursery import Nursery
+from lab.exercise.program import Hosts, Program, Trouble
 from lab.hosting import Running, Seat, start_client
 from lab.scene import Member, Scene, Spoken
 from lab.screens import ROWS, Screen

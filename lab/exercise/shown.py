@@ -7,8 +7,8 @@ from typing import Final
 from rich.text import Text
 
 from common.text import printable
-from lab.exercise.nursery import NOT_WRITTEN
 from lab.exercise.outcome import Outcome, Result
+from lab.exercise.program import NOT_WRITTEN
 from lab.output import Output
 
 SIGNS: Final = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "not-run": ("·", "dim")}

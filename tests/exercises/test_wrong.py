@@ -14,7 +14,7 @@ from lab.exercise.check import check
 from lab.exercise.outcome import Outcome
 from tests.exercises.wrong import WRONG, Wrong
 
-IMPATIENT = 1.5
+IMPATIENT = 2.5
 """Seconds for a step of the honest scene: what does not come in a wrong solution need not be waited for longer."""
 STAGES = [stage for stage in stages.catalogue() if (Path(declared.__file__).parent / f"stage{stage}.toml").exists()]
 
