@@ -81,7 +81,8 @@ def run(
     _results(checker, asked, report, save=save)
     if save:
         answers = {name: each.answers for name, each in asked.items()}
-        handed_in.write(checker.facts.path, checker.facts.stage.number, student, answers)
+        kept = handed_in.write(checker.facts.path, checker.facts.stage.number, student, answers)
+        report.line(f"To be handed in: {kept}.")
     if as_json:
         print(json.dumps({"capture": str(checker.facts.path), "questions": [a.to_json() for a in asked.values()]}))
     return NOT_RIGHT if any(a.answers and not a.right for a in asked.values()) and given else 0
@@ -133,4 +134,4 @@ def _results(checker: Checker, asked: dict[str, Asked], report: Report, *, save:
     if save:
         file = checker.facts.path.with_name(RESULTS)
         write_text(file, "\n".join([f"The capture lab, stage {checker.facts.stage.number}.", "", *rows]))
-        report.line(f"Kept in {file}, and to be handed in, {handed_in.ANSWERS} beside it.")
+        report.line(f"Kept in {file}.")
