@@ -60,7 +60,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix field diff wireshark flow hint progress handouts audits test check lock clean
+TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -69,7 +69,7 @@ export LAB_UNKNOWN $(TYPED)
 help doctor:
 	@$(SETUP) lab $@
 
-lan matrix field diff wireshark flow hint progress handouts:
+lan matrix field diff wireshark flow report hint progress handouts grade:
 	@$(SETUP) lab $@ $(OPTIONS)
 
 audits: # the scores are computed by a library that only developers need

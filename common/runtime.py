@@ -410,16 +410,18 @@ class Client(asyncio.Protocol):
         show: Callable[[Show], None],
         reader: Callable[[], Reader] = LineReader,
         tls: ssl.SSLContext | None = None,
+        udp_port: int = 0,
     ) -> "Client":
         """Bind a UDP port for whispers, look the server up, connect, in TLS where a context is given.
 
+        udp_port: 0 for one that is free.
         Raises LabError where that fails: a server that cannot prove who it is is one that cannot be reached.
         """
 
         async def dial() -> socket.socket:
             return await host.connect(await host.resolve(server[0]), server[1])
 
-        udp = await host.bind_udp()
+        udp = await host.bind_udp(udp_port)
         try:
             sock = await dial()
         except BaseException:

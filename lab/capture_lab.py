@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from typing import Final
 
 from attacks import Claim
@@ -20,6 +20,7 @@ from common.session import Address
 from lab import pcapng
 from lab.bench import Bench
 from lab.capture import Recording
+from lab.drawn import Drawn
 from lab.facts import CLIENT_FILE, SERVER_FILE
 from lab.referee import warned
 from lab.scene import MEMBERS, Scene, SceneFoothold
@@ -101,13 +102,16 @@ def _faults(scene: Scene) -> list[str]:
     return [*lost, *(f"an alarm: {alarm}" for alarm in warned(scene))]
 
 
-async def play(bench: Bench, stage: Stage, levers: Levers, lines: Sequence[Line] | None = None) -> Scene:
+async def play(
+    bench: Bench, stage: Stage, levers: Levers, lines: Sequence[Line] | None = None, drawn: Drawn | None = None
+) -> Scene:
     """Play a conversation; its frames are the bench's recording "control". Raises LabError where not all arrived.
 
-    lines: what is said; drawn at random where none are given.
+    lines: what is said; drawn where none are given. drawn: where all that is drawn comes from; anew if not given.
     """
-    said = conversation(SystemRandom()) if lines is None else lines
-    return await bench.control(stage, levers, judge=_faults, made=partial(LearnersScene, lines=said))
+    draw = drawn or Drawn()
+    said = conversation(draw.chance()) if lines is None else lines
+    return await bench.control(stage, levers, judge=_faults, made=partial(LearnersScene, lines=said, drawn=draw))
 
 
 def write(recording: Recording, folder: Path) -> None:

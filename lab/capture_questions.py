@@ -1,7 +1,8 @@
 """`lab stage-1 questions`: the questions of the capture lab in a terminal, through a pipe, or answered by options.
 
 One is asked after the other; Enter skips it, `?` says where to look, `q`, Ctrl-D or Ctrl-C end it. After the third
-wrong answer the right one is told. Nothing is kept, unless --save asks for `results.txt` beside the capture.
+wrong answer the right one is told. Nothing is kept, unless --save asks for `results.txt`, to be read, and
+`answers.json`, to be handed in (`lab.handed_in`), beside the capture.
 """
 
 import contextlib
@@ -10,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lab import handed_in
 from lab.asking import NOT_RIGHT, STOP, lines, pairs, say
 from lab.questions import Checker, Result
 from lab.report import Report
 from lab.runs import write_text
+from lab.students import Student
 
 RESULTS: Final = "results.txt"
 
@@ -50,12 +53,24 @@ class Asked:
         return {"question": self.name, "answers": self.answers, "right": self.right, "told": self.told, "is": feedback}
 
 
-def run(stage: int, file: str, given: Sequence[str], *, save: bool, as_json: bool) -> int:
+def run(
+    stage: int,
+    file: str,
+    given: Sequence[str],
+    *,
+    save: bool,
+    as_json: bool,
+    student: str = "",
+    own: Student | None = None,
+) -> int:
     """Ask, or check what was given as `name=answer`, and say at the end what was right. Returns the exit status.
 
-    Raises LabError where there is no such capture or question.
+    student: whose answers they are. own: whose the capture has to be. Raises LabError where there is no such capture
+    or question, or it is another student's.
     """
     checker = Checker(file, stage)
+    if own:
+        own.check_own(checker.facts)
     report = Report(quiet=as_json)
     asked = {name: Asked(name) for name in checker.questions}
     if given:
@@ -64,6 +79,10 @@ def run(stage: int, file: str, given: Sequence[str], *, save: bool, as_json: boo
         with contextlib.suppress(EOFError, KeyboardInterrupt):
             _ask_all(checker, asked, report, on_terminal=not as_json)
     _results(checker, asked, report, save=save)
+    if save:
+        answers = {name: each.answers for name, each in asked.items()}
+        kept = handed_in.write(checker.facts.path, checker.facts.stage.number, student, answers)
+        report.line(f"To be handed in: {kept}.")
     if as_json:
         print(json.dumps({"capture": str(checker.facts.path), "questions": [a.to_json() for a in asked.values()]}))
     return NOT_RIGHT if any(a.answers and not a.right for a in asked.values()) and given else 0

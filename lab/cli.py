@@ -13,6 +13,7 @@ import click
 import attacks
 import stages
 from common.errors import LabError
+from lab.cli_teaching import COMMANDS, REPORT_HELP, of_student, report_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +24,7 @@ STAGE_VERBS = {
     "client": "Run this stage's client by hand.",
     "capture": "Record a conversation for the capture lab: client 1's card and the server's.",
     "questions": "The capture lab: questions about the last capture, checked against it.",
+    "report": REPORT_HELP,
     "quiz": "The handout's questions, in the terminal; what is right is remembered.",
     "hint": "A hint for the question or exercise that you are at, or for QUESTION; each time a better one.",
     "lan": "The lab's hosts to sit down at: a shell on each, this stage's server and clients running.",
@@ -145,6 +147,7 @@ class StageVerbs(Listing):
             "client": _client,
             "capture": _capture,
             "questions": _questions,
+            "report": report_of,
             "quiz": _quiz,
             "hint": _hint,
             "lan": _lan,
@@ -340,11 +343,14 @@ def _client(stage: stages.Stage) -> click.Command:
 
 def _capture(stage: stages.Stage) -> click.Command:
     @click.command("capture", help=STAGE_VERBS["capture"])
+    @of_student
     @on_the_bench
-    def capture(**given: Any) -> None:
+    def capture(student: str, secret: str, **given: Any) -> None:
         from lab import verbs
+        from lab.students import student_at
 
-        _bench(lambda: verbs.capture(stage, _options(**given)))
+        drawn = student_at(stage, student, secret)
+        _bench(lambda: verbs.capture(stage, _options(**given), drawn))
 
     return capture
 
@@ -353,14 +359,21 @@ def _questions(stage: stages.Stage) -> click.Command:
     @click.command("questions", help=STAGE_VERBS["questions"])
     @click.argument("file", default="")
     @click.option("--answer", "answers", multiple=True, metavar="NAME=ANSWER", help="Answer without being asked.")
-    @click.option("--save", is_flag=True, help="Write the results into the run's folder (results.txt).")
+    @click.option("--save", is_flag=True, help="Keep results.txt and answers.json, to be handed in, in its folder.")
+    @click.option("--student", default="", metavar="ID", help="Whose answers they are, for answers.json.")
+    @click.option("--secret", default="", metavar="FILE", help="With --student: refuse a capture that is another's.")
     @click.option("--json", is_flag=True, help="Print one JSON object instead of lines.")
     @click.option("--levers", hidden=True)
     @click.option("--network", hidden=True, help="The capture has one.")
-    def questions(file: str, answers: tuple[str, ...], save: bool, json: bool, **_: Any) -> None:
+    def questions(
+        file: str, answers: tuple[str, ...], save: bool, student: str, secret: str, json: bool, **_: Any
+    ) -> None:
         from lab.capture_questions import run
+        from lab.students import checked_id, student_at
 
-        raise SystemExit(run(stage.number, file, answers, save=save, as_json=json))
+        checked_id(student or "nobody")
+        own = student_at(stage, student, secret) if secret else None
+        raise SystemExit(run(stage.number, file, answers, save=save, as_json=json, student=student, own=own))
 
     return questions
 
@@ -602,6 +615,8 @@ def doctor(json: bool) -> None:
 
 
 lab.add_command(_lan(stages.find(1)))
+for _command in COMMANDS:
+    lab.add_command(_command)
 
 of_lan = click.option("--lab", default="", envvar="LAB_RUNNING", metavar="ID", help="Which LAN, where several run.")
 

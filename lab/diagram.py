@@ -1,4 +1,4 @@
-"""Sequence diagrams: arrows between hosts, as text for a terminal and in Mermaid's language.
+"""Sequence diagrams: arrows between hosts, as text for a terminal, in Mermaid's language, and as SVG.
 
 Hosts stand side by side, time runs downwards. In a terminal an arrow has its text inside where there is room for it,
 else above; a text that is longer than the way between two hosts runs on over the lifelines of others. So 80 columns
@@ -7,12 +7,15 @@ are enough for the lab's seven hosts; with more than that the diagram becomes wi
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Final
 
 MARGIN: Final = 9
 """Where the first host stands; before it, the number of the frame."""
 NEAR, FAR = 11, 52
 """How far apart two hosts stand, in columns."""
+WIDE, HEAD, ROW = 680, 22, 19
+"""Of an SVG: its width, the height of its head, and of an arrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +95,32 @@ def mermaid(arrows: Sequence[Arrow]) -> Iterator[str]:
             yield f"    {names[arrow.source]}->>{names[arrow.target]}: {said}"
         else:
             yield f"    Note over {names[arrow.source]}: to all: {said}"
+
+
+def svg(arrows: Sequence[Arrow]) -> Iterator[str]:
+    """The diagram as SVG, for a page that shall need no script (SVG 1.1)."""
+    hosts = hosts_of(arrows)
+    step = WIDE // max(len(hosts), 2)
+    places = {host: step // 2 + at * step for at, host in enumerate(hosts)}
+    height = HEAD + ROW * len(arrows) + 6
+    size = f'viewBox="0 0 {WIDE} {height}" font-family="sans-serif" font-size="9"'
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
+    yield '<defs><marker id="tip" markerWidth="7" markerHeight="6" refX="7" refY="3" orient="auto">'
+    yield '<path d="M0 0 7 3 0 6z"/></marker></defs>'
+    for host, x in places.items():
+        yield f'<text x="{x}" y="10" text-anchor="middle" font-weight="bold">{escape(host)}</text>'
+        yield f'<line x1="{x}" y1="{HEAD - 6}" x2="{x}" y2="{height}" stroke="#bbb"/>'
+    for at, arrow in enumerate(arrows):
+        yield from _svg_row(arrow, places, HEAD + ROW * (at + 1) - 4)
+    yield "</svg>"
+
+
+def _svg_row(arrow: Arrow, places: dict[str, int], y: int) -> Iterator[str]:
+    """An arrow with its words above it."""
+    left = places[arrow.source]
+    right = places[arrow.target] if arrow.target else WIDE
+    said = f"{arrow.number}: {arrow.names + ' · ' if arrow.names else ''}{arrow.text}"
+    yield f'<line x1="{left}" y1="{y}" x2="{right}" y2="{y}" stroke="#000" marker-end="url(#tip)"/>'
+    middle = (left + right) // 2
+    paint = 'text-anchor="middle" stroke="#fff" stroke-width="3" paint-order="stroke"'
+    yield f'<text x="{middle}" y="{y - 3}" {paint}>{escape(said)}</text>'

@@ -9,6 +9,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make stage-1 questions            what is in that capture? every answer is checked against it (FILE=)
   make stage-1 quiz                 the handout's questions; what is right is remembered (PART= QUESTION= AGAIN=1)
   make stage-1 hint                 a hint for the question or exercise you are at, or QUESTION=; each time a better one
+  make stage-1 report               the two-page lab report from your last capture (FILE=, ARGS="--html --measure")
   make stage-1 audit                the written audit
   make stage-1 server               by hand: the server (LISTEN= PORT= MAX=)
   make stage-1 client NAME=alice    by hand: a client (SERVER=; from stage 2 on REGISTER=1 PASSWORD_FILE=;
@@ -33,6 +34,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make check                        lint, types, import rules
   make audits                       run the audits' evidence again
   make handouts                     write the questions of each quiz.toml into its handout
+  make grade FILE=FOLDER            for instructors: grade submissions (ARGS="--stage 3"); see INSTRUCTORS.md
   make clean                        remove .venv, runs/ and caches
 
   make stage-3 mitm VIA=arp_spoofing    how Mallory gets on the path (also dns_spoofing, gateway)

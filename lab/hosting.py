@@ -89,7 +89,8 @@ async def start_client(
     show: Callable[[Show], None],
     log_secrets: Callable[[ssl.SSLContext], None] | None = None,
 ) -> Client:
-    """A client of this stage on this host, connected; the person's UDP port is the one it is given.
+    """A client of this stage on this host, connected; the person's UDP port is theirs, or, where it is 0, one that is
+    free.
 
     log_secrets: gets what the client speaks TLS with, so that the bench can open its own capture later.
     """
@@ -100,4 +101,5 @@ async def start_client(
     tls = stage.client_tls(levers, person)
     if tls and log_secrets:
         log_secrets(tls)
-    return await stage.client_program(levers).start(host, server, session, show, reader_for(levers), tls)
+    program = stage.client_program(levers)
+    return await program.start(host, server, session, show, reader_for(levers), tls, udp_port=person.udp_port)

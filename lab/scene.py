@@ -28,6 +28,7 @@ from common.runtime import Client
 from common.session import Address, Person, Server, ServerEffect, Show, alarm
 from lab import weak_password
 from lab.certificates import handed_out
+from lab.drawn import Drawn
 from lab.hosting import Running, Seat, running_server, start_client
 from lab.loot import RecordedServer, keys_in
 from lab.network import Network
@@ -92,6 +93,8 @@ class Scene:
     patience: float = PATIENCE
     case: str = ""
     """In which way the goal is tried, where there are several."""
+    drawn: Drawn = field(default_factory=Drawn)
+    """Where its canaries, passwords and ports come from."""
     members: dict[str, Member] = field(default_factory=dict)
     screens: dict[str, Screen] = field(default_factory=dict)
     spoken: list[Spoken] = field(default_factory=list)
@@ -125,9 +128,12 @@ class Scene:
 
     async def play(self, attack: Attack | None = None, goal: Goal | None = None) -> Claim:
         """Run the conversation, with an attack where one is given, and return what it claims."""
-        self.canaries = {kind: f"{kind}-{secrets.token_hex(6)}" for kind in CANARIES}
+        draw = self.drawn
+        self.canaries = {kind: draw.canary(kind) for kind in CANARIES}
         told = weak_password.draw() if self.stage.wants_passphrase(self.levers) else ""  # as people choose one
-        self.people = {n: Person(n, 0, secrets.token_urlsafe(12), register=True, passphrase=told) for n in MEMBERS}
+        self.people = {
+            n: Person(n, draw.udp_port(n), draw.password(n), register=True, passphrase=told) for n in MEMBERS
+        }
         self.people["alice"] = replace(self.people["alice"], password=self.canaries["password"])
         with tempfile.TemporaryDirectory(prefix="scene-", dir=self.network.folder) as folder:
             for name in ("server", "mallory", *MEMBERS):

@@ -13,6 +13,7 @@ from common.errors import LabError
 from common.levers import Levers
 from lab import capture_lab, progress, runs
 from lab.bench import Bench, Cell
+from lab.drawn import Drawn
 from lab.facts import CLIENT_FILE, SERVER_FILE
 from lab.matrix import WIDTH, InOrder, Item, benches, everything, run, unproven
 from lab.report import Report, story
@@ -169,13 +170,16 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     return as_expected(cells, report) if options.expect else _status(cells)
 
 
-async def capture(stage: Stage, options: Options) -> int:
-    """A conversation for a learner, heard by two network cards; what to do with it is asked by `lab.questions`."""
+async def capture(stage: Stage, options: Options, drawn: Drawn | None = None) -> int:
+    """A conversation for a learner, heard by two network cards; what to do with it is asked by `lab.questions`.
+
+    drawn: where a student's own parameters come from.
+    """
     report = Report(quiet=options.json)
     levers = Levers.parse(options.turned, stage.levers)
     async with Bench.open(options.network) as bench:
         say_network(report, bench)
-        await capture_lab.play(bench, stage, levers)
+        await capture_lab.play(bench, stage, levers, drawn=drawn)
         folder = runs.new_folder(f"stage{stage.number}-capture")
         capture_lab.write(bench.recordings["control"], folder)
     report.paragraph(

@@ -16,7 +16,7 @@ from stages import Stage
 
 STAGES = list(stages.catalogue().values())
 FIELD = sorted(audits.FOLDER.glob("field-*.md"))
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + FIELD
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "INSTRUCTORS.md", "CHANGELOG.md")] + FIELD
 PAGES += [stage.folder / "README.md" for stage in STAGES] + [audits.path_of(stage) for stage in STAGES] + [audits.INDEX]
 
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: f"stage-{stage.number}")

@@ -504,7 +504,8 @@ def test_results_are_kept_only_on_request(one: Run, capsys: pytest.CaptureFixtur
     assert [path.name for path in tmp_path.iterdir()] == [CLIENT_FILE]
     assert lab([*given, "--save"]) == 0
     assert "udp_fields       right\n" in (tmp_path / "results.txt").read_text()
-    assert capsys.readouterr().out.endswith(f"Kept in {tmp_path / 'results.txt'}.\n")
+    said = f"Kept in {tmp_path / 'results.txt'}.\nTo be handed in: {tmp_path / 'answers.json'}.\n"
+    assert capsys.readouterr().out.endswith(said)
 
 
 COMMAND = [sys.executable, "-m", "lab", "stage-1", "questions"]
