@@ -11,6 +11,7 @@ import stages
 from lab.exercise import check as checking
 from lab.exercise import nursery
 from lab.exercise.outcome import Outcome
+from lab.network import memory
 from lab.runs import ROOT
 from tests.exercises.test_wrong import checked
 
@@ -102,6 +103,19 @@ def test_submission_cannot_write_into_the_tree(tmp_path: Path) -> None:
         pytest.skip(f"needs namespaces: {outcome.not_isolated}")
     assert "Read-only file system" in observed(outcome)
     assert not target.exists()
+
+
+def test_submission_finds_no_file_of_the_bench(tmp_path: Path) -> None:
+    if memory() is None:
+        pytest.skip("the bench keeps its files in another place here")
+    code = (
+        "from pathlib import Path\nfound = [p for n in ('lab', 'exercise') for p in Path('/dev/shm').glob(f'{n}-*')]\n"
+        "raise RuntimeError(f'found {len(found)} folders')\n"
+    )
+    outcome = checked(3, submission(tmp_path, "room_key.py", "", f"\n\n{code}"))
+    if not outcome.isolated:
+        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    assert "found 0 folders" in observed(outcome)
 
 
 def test_submission_has_no_network_of_its_own(tmp_path: Path) -> None:
