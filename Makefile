@@ -12,7 +12,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # A value counts when it was typed (`make … NAME=alice`); NETWORK and LEVERS also when they are in the environment.
 # The other names are too common there: many machines have a NAME or a PORT that means something else.
 KNOWN := NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL REGISTER PASSWORD_FILE PASSPHRASE_FILE CA FROM TO FILE \
-  ABLATIONS VIA LAN SLOW ATTACHED FRESH GIVE_UP ARGS PYTHON
+  ABLATIONS VIA LAN SLOW ATTACK ATTACHED FRESH GIVE_UP ARGS PYTHON
 TYPED := $(foreach v,$(KNOWN),$(if $(filter command,$(origin $v)),$v))
 MISTYPED := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v)))
 $(if $(MISTYPED),$(error There is no $(MISTYPED:%=%=); there are $(KNOWN:%=%=)))
@@ -27,7 +27,7 @@ OPTIONS = $(call option,NAME,--name) $(call option,LISTEN,--listen) $(call optio
   $(call option,MAX,--max) $(call option,SERVER,--server) $(call option,TARGET,--target) \
   $(call option,LEVERS,--levers) $(call option,NETWORK,--network) $(call option,GOAL,--goal) \
   $(call option,PASSWORD_FILE,--password-file) $(call option,PASSPHRASE_FILE,--passphrase-file) \
-  $(call option,CA,--ca) $(call option,FROM,--from) $(call option,TO,--to) $(call option,FILE,) \
+  $(call option,CA,--ca) $(call option,FROM,--from) $(call option,TO,--to) $(call option,FILE,) $(call option,ATTACK,) \
   $(if $(filter REGISTER,$(TYPED)),$(if $(filter-out 0 no off,$(REGISTER)),--register)) \
   $(call option,VIA,--via) $(call option,LAN,--lan) \
   $(if $(filter SLOW,$(TYPED)),$(if $(filter-out 0 no off,$(SLOW)),--slow)) \
@@ -58,7 +58,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix diff wireshark flow audits test check lock clean
+TARGETS := help doctor lan matrix field diff wireshark flow audits test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -67,8 +67,11 @@ export LAB_UNKNOWN $(TYPED)
 help doctor:
 	@$(SETUP) lab $@
 
-lan matrix diff wireshark flow audits:
+lan matrix field diff wireshark flow:
 	@$(SETUP) lab $@ $(OPTIONS)
+
+audits: # the scores are computed by a library that only developers need
+	@$(SETUP) --dev lab $@ $(OPTIONS)
 
 test:
 	@$(SETUP) --dev python -m pytest

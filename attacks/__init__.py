@@ -259,10 +259,16 @@ _catalogue: dict[str, Attack] = {}
 
 
 def attack(
-    *, position: Position, goals: tuple[Goal, ...], taps: bool = False, via: tuple[str, ...] | None = None
+    *,
+    position: Position,
+    goals: tuple[Goal, ...],
+    taps: bool = False,
+    via: tuple[str, ...] | None = None,
+    catalogue: dict[str, Attack] = _catalogue,
 ) -> Callable[[Run], Run]:
     """Put an attack into the catalogue, under its function's name and with its docstring as its story.
 
+    catalogue: another than that of the stages' attacks, for attacks on something else.
     taps: the attack also listens to the whole network, as the positions `tap` and `departed` do anyway.
     via: the ways onto the path that it can be told to take: all, where its position is `on-path` and none are named.
     """
@@ -272,12 +278,12 @@ def attack(
         name = str(getattr(run, "__name__", ""))
         if run.__module__ == "__main__":  # `python -m attacks.sniffer`: the bench imports it again by its name
             return run
-        if name in _catalogue:
+        if name in catalogue:
             raise ValueError(f"two attacks are called {name}")
         if not run.__doc__:
             raise ValueError(f"the attack {name} tells no story")
         hears = taps or position in ("tap", "departed")
-        _catalogue[name] = Attack(name, position, goals, run.__doc__, run, hears, ways)
+        catalogue[name] = Attack(name, position, goals, run.__doc__, run, hears, ways)
         return run
 
     return register

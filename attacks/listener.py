@@ -21,7 +21,7 @@ import json
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -45,6 +45,9 @@ _HEADERS: Final = struct.Struct(">12xHBxH2xHxB2x12sI4xH").unpack_from
 _TCP, _UDP = 6, 17
 _BYTES: Final = ("ciphertext",)
 _decode = msgspec.json.Decoder().decode
+
+Reads = Callable[[bytes], dict[str, Any] | None]
+"""Gets a line or datagram, returns its fields, the kind as `type`; None for what is no message."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -114,10 +117,14 @@ def fields() -> dict[str, dict[str, None]]:
 
 
 class Listener:
-    """Frames in, messages out. One for each wire that is listened to; it remembers half-finished lines."""
+    """Frames in, messages out. One for each wire that is listened to; it remembers half-finished lines.
 
-    def __init__(self, port: int) -> None:
+    reads: what makes a message of a line or datagram; the lab's own messages where nothing else is given.
+    """
+
+    def __init__(self, port: int, reads: Reads | None = None) -> None:
         self.port = port
+        self._reads = reads or declared
         self.noticed = Noticed()
         self._ways: dict[bytes, _Way] = {}
         self._conversations = 0
@@ -175,7 +182,7 @@ class Listener:
 
     def _datagram(self, ends: bytes, data: bytes) -> Sequence[Heard]:
         """A whisper can be told by what it says only: its ports are anybody's."""
-        said = declared(data)
+        said = self._reads(data)
         if said is None:
             return ()
         way = self._ways.get(b"udp" + ends) or self._know(b"udp", ends, new=False)
@@ -261,7 +268,7 @@ class Listener:
         way.rest = rest
         found = []
         for line in lines:
-            said = declared(line)
+            said = self._reads(line)
             if said is not None:
                 found.append(Heard(way.source, way.target, "TCP", said, way.conversation))
             elif line:

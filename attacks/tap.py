@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from attacks import Foothold
 
 if TYPE_CHECKING:
-    from attacks.listener import Heard
+    from attacks.listener import Heard, Reads
 
 MAX_FRAME: Final = 1 << 16
 
@@ -36,11 +36,16 @@ def frames(foothold: Foothold, take: Callable[[bytes], None]) -> Iterator[Callab
 
 
 @contextlib.contextmanager
-def tapped(foothold: Foothold, hear: "Callable[[Heard], None]") -> Iterator[Callable[[], None]]:
-    """Give `hear` every message in those frames, and the block the same function."""
+def tapped(
+    foothold: Foothold, hear: "Callable[[Heard], None]", reads: "Reads | None" = None
+) -> Iterator[Callable[[], None]]:
+    """Give `hear` every message in those frames, and the block the same function.
+
+    reads: see `Listener`; for a protocol that is not the lab's.
+    """
     from attacks.listener import Listener
 
-    listener = Listener(foothold.server[1])
+    listener = Listener(foothold.server[1], reads)
 
     def take(frame: bytes) -> None:
         for heard in listener.hear(frame):

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import uvloop
+
 import stages
 from common.hosts import ThisMachine
 from common.levers import Levers
@@ -44,4 +46,4 @@ async def serve(number: int, port: int, folder: Path, members: int) -> None:
 
 if __name__ == "__main__":
     _, number, port, folder, *members = sys.argv
-    asyncio.run(serve(int(number), int(port), Path(folder), int(members[0]) if members else 0))
+    uvloop.run(serve(int(number), int(port), Path(folder), int(members[0]) if members else 0))

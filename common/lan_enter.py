@@ -1,9 +1,12 @@
 """Running a program on a host of a running LAN: enter its namespaces, fork, exec, stand by until it ends.
 
     python -I -S lan_enter.py CONTROL HOST COMMAND [ARGUMENT…]
+    python -I -S lan_enter.py - [FD,FD,FD,FD,FD] COMMAND [ARGUMENT…]
 
-CONTROL is the socket of the LAN's owner (`lab.running`), which hands over the host's namespaces. util-linux's
-`nsenter` would do it from 2.40 on; older ones lose the capabilities on the way and pass no signals on.
+CONTROL is the socket of the LAN's owner (`lab.running`), which hands over the host's namespaces. In the second form it
+is the owner itself who starts a program: the namespaces are descriptors, or none for a host of the loopback network,
+and the program is told to end (SIGTERM) when the owner does. util-linux's `nsenter` would enter from 2.40 on; older
+ones lose the capabilities on the way and pass no signals on.
 
 The program is the person's own in every way but where it runs: their id, their files, their terminal. Its end is our
 end: the same exit status, the same signal. In a container it would be called `docker exec`.
@@ -114,10 +117,27 @@ def enter(control: str, host: str, command: list[str]) -> NoReturn:
         answer, descriptors = ask(owner, want="enter", host=host)
     signal.pthread_sigmask(signal.SIG_BLOCK, {*PASSED_ON, signal.SIGCHLD, signal.SIGTTOU})
     go_in(descriptors)
+    start(command or answer["shell"], environment(answer["env"], answer["path"]))
+
+
+def serve_owner(descriptors: list[int], command: list[str]) -> NoReturn:
+    """The same for the owner, who is our parent, and until it ends. Raises OSError where that cannot be done."""
+    owner = os.getppid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*PASSED_ON, signal.SIGCHLD, signal.SIGTTOU})
+    if descriptors:
+        go_in(descriptors)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # now: entering another user namespace forgets it
+    if os.getppid() != owner:  # it has ended meanwhile
+        os._exit(1)
+    start(command, environment({}, []))
+
+
+def start(command: list[str], environment: dict[str, str]) -> NoReturn:
+    """Fork, run it, end as it ends."""
     terminal = terminal_in_front()
     pid = os.fork()
     if pid == 0:
-        run(command or answer["shell"], environment(answer["env"], answer["path"]), terminal)
+        run(command, environment, terminal)
     stand_by(pid, terminal)
 
 
@@ -199,6 +219,8 @@ def stop_too(group: int, terminal: int) -> None:
 
 def main() -> None:
     try:
+        if sys.argv[1] == "-":
+            serve_owner([int(number) for number in sys.argv[2].split(",") if number], sys.argv[3:])
         enter(sys.argv[1], sys.argv[2], sys.argv[3:])
     except (Refused, OSError) as error:
         sys.exit(f"{error}")

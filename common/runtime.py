@@ -60,6 +60,7 @@ ALARMS_APART: Final = 16
 def not_the_server(error: OSError) -> LabError:
     """What a person is told when TLS refuses, or when whoever answered does not speak it."""
     why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    why = why.removesuffix(".")  # OpenSSL ends some sentences, and not others
     return LabError(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
 
 
@@ -458,7 +459,7 @@ class Client(asyncio.Protocol):
 
     def perform(self, effects: Sequence[ClientEffect]) -> None:
         """Carry out what the session answered."""
-        lines = [encode(effect.message) for effect in effects if isinstance(effect, Send)]
+        lines = [self.encoded(effect.message) for effect in effects if isinstance(effect, Send)]
         if lines and not self.transport.is_closing():
             self.transport.write(b"".join(lines))
         for effect in effects:
@@ -471,6 +472,15 @@ class Client(asyncio.Protocol):
                     asyncio.get_running_loop().call_later(seconds, self._after, then)
                 case Close():
                     self.close()
+
+    def encoded(self, message: Message) -> bytes:
+        """A message as it goes over the connection."""
+        return encode(message)
+
+    def decoded(self, line: bytes) -> Message:
+        """A message as it came. Raises WireError for what the session does not accept."""
+        message: Message = self._decoder.decode(line)
+        return message
 
     def _after(self, then: Callable[[], list[ClientEffect]]) -> None:
         if not self._closing and not self.ended.is_set():
@@ -502,7 +512,7 @@ class Client(asyncio.Protocol):
             for line in self._reader.feed(data):
                 if self._closing:
                     return
-                self.perform(self.session.received(self._decoder.decode(line)))
+                self.perform(self.session.received(self.decoded(line)))
         except WireError as error:
             self.show(alarm(f"The server sent something that is no message, so this client left. {error.reason}"))
             self.close()

@@ -131,9 +131,9 @@ class Bench:
         self.why = why
         self.watch: Watch = silent
         """Who watches the scene that is run now."""
-        self.scene: Callable[..., Scene] = Scene
-        """What makes a scene."""
         self.recordings: dict[str, Recording] = {}
+        self.scene: Callable[..., Scene] = Scene
+        """What is played: the stages' scene, or that of something else that is attacked."""
         self._controlled: dict[tuple[int, tuple[tuple[str, str], ...]], float] = {}
         """The patience of the scenes whose control run was made, by stage and turned levers."""
         self._capture = Capture(network.mirror())
@@ -183,7 +183,7 @@ class Bench:
             await scene.play()
         self.recordings["control"], secrets = self._recorded()
         if judge is None:  # boxes for several members merge, with nobody attacking
-            judge = victim_faults if levers["framing"] == "none" else control_faults
+            judge = victim_faults if levers.get("framing") == "none" else control_faults
         faults = judge(scene)
         remark(self.recordings["control"], "tap", scene.canaries, self._rows, [])
         self.recordings["control"].secrets = secrets
@@ -260,8 +260,9 @@ class Bench:
     async def what_ifs(self, cell: Cell, stage: Stage, attack: Attack, goal: Goal) -> None:
         """Run a cell again: a held one without its defence, and where that is several levers, with each alone; a broken
         one under its remedy; any under the other levers that the goal names. Each set of levers is run once, and has a
-        control run of its own."""
+        control run of its own. The captures that are kept stay those of the cell, and of the control run before it."""
         ran: dict[str, Cell] = {}
+        recordings = dict(self.recordings)
 
         async def again(words: str, expected: str) -> WhatIf:
             levers = Levers.parse(words, stage.levers)
@@ -278,6 +279,7 @@ class Bench:
             cell.remedy = await again(words, "held")
         others = goal.what_ifs_at(stage.number, cell.case)
         cell.what_ifs = [await again(words, expected) for words, expected in others.items()]
+        self.recordings |= recordings
 
     def _set(
         self,

@@ -394,7 +394,7 @@ def _audit(stage: stages.Stage) -> click.Command:
     @click.option("--levers", hidden=True)
     @click.option("--network", hidden=True)
     def audit(**_: Any) -> None:
-        from lab.audits import show
+        from lab.audit_page import show
 
         show(stage)
 
@@ -434,12 +434,28 @@ def matrix(**given: Any) -> None:
     _bench(lambda: verbs.matrix(_options(**given)))
 
 
-@lab.command(help="Run the evidence of every audit again and write it into the audits.")
+@lab.command(help="Run the evidence of every audit again, or of those stages' named, and write it into the audits.")
+@click.argument("numbers", metavar="[STAGE]…", nargs=-1, type=int)
 @on_the_bench
-def audits(**given: Any) -> None:
+def audits(numbers: tuple[int, ...], **given: Any) -> None:
     from lab.audits import regenerate
 
-    _bench(lambda: regenerate(_options(**given)))
+    _bench(lambda: regenerate(numbers, _options(**given)))
+
+
+@lab.command(help="The kit turned on a protocol nobody here wrote: IRC, as ngircd serves it. ATTACK: only that one.")
+@click.argument("attack", default="")
+@click.option("-v", "--verbose", is_flag=True, help="Show what happens as it happens.")
+@click.option("--audit", is_flag=True, help="Run the evidence of audits/field-ngircd.md again and write it there.")
+@on_the_bench
+def field(attack: str, audit: bool, **given: Any) -> None:
+    if audit:
+        from lab.field.audit import write
+
+        _bench(lambda: write(_options(**given)))
+    from lab.field.verbs import field
+
+    _bench(lambda: field(attack, _options(**given)))
 
 
 @lab.command("diff", help="What a stage changes, as a diff: the lesson.")

@@ -15,6 +15,7 @@ from typing import Final
 from attacks import CPU_SECONDS, TRIALS, Claim
 from common.session import Show
 from common.terminal import rows
+from common.text import skeleton
 from lab.capture import Recording
 from lab.scene import MEMBERS, Scene
 from lab.screens import Screen
@@ -100,6 +101,19 @@ def _forged(kind: str) -> Rule:
         return Finding(True, "Bob's screen shows words of Alice that she never typed", seen)
 
     return rule
+
+
+def _look_alike(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Bob's screen shows a line in the room from a name that is not Alice's, and that he would read as hers."""
+    alike = [
+        line
+        for line in scene.screens[VICTIM].lines()
+        if line.kind == "room" and line.who != CLAIMED and skeleton(line.who) == skeleton(CLAIMED)
+    ]
+    if not alike:
+        return Finding(False, "Bob's screen shows no name that looks like Alice's")
+    seen = [Evidence(f"{VICTIM}'s screen", f"{e.who}: {e.text}", recording.numbers_of(e.text)) for e in alike]
+    return Finding(True, "Bob's screen shows words under a name that looks like Alice's", seen)
 
 
 def _altered(kind: str) -> Rule:
@@ -255,6 +269,7 @@ RULES: Final[dict[str, Rule]] = {
     "read-later-whisper": _read("later-whisper"),
     "forged-room": _forged("room"),
     "forged-whisper": _forged("whisper"),
+    "look-alike-room": _look_alike,
     "taken-for-server": _either(_read("password"), _altered("room")),
     "flowed-through": _flowed_through,
     "missed-room": _missed,

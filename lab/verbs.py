@@ -73,7 +73,7 @@ async def demo(stage: Stage, options: Options) -> int:
     width = min(WIDTH, len(items))
     async with benches(options.network, width) as side_by_side:
         report.line(f"Stage {stage.number}: {stage.title}", "bold")
-        _say_network(report, side_by_side[0])
+        say_network(report, side_by_side[0])
         report.heading("The control run: nobody attacks")
         control = await side_by_side[0].control(stage, levers, report.note)
         report.line(f"Alice, Bob and Carol said {len(control.spoken)} things; all arrived, and nobody was alarmed.")
@@ -105,7 +105,7 @@ async def demo(stage: Stage, options: Options) -> int:
         _where_next(report, stage, folder)
         if options.json:
             print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, folder), indent=2))
-    return _as_expected(cells, report)
+    return as_expected(cells, report)
 
 
 def _tell_story(report: Report, attack: Attack) -> None:
@@ -130,7 +130,7 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
     cells: list[Cell] = []
     width = 1 if report.verbose else min(WIDTH, len(items))  # whoever wants to see it sees it as it happens
     async with benches(options.network, width) as side_by_side:
-        _say_network(report, side_by_side[0])
+        say_network(report, side_by_side[0])
         if len(names) == 1:
             report.paragraph(story(items[0].attack))
 
@@ -163,7 +163,7 @@ async def attack(stage: Stage, names: Sequence[str], options: Options) -> int:
         report.line(f"Captures, transcript and verdicts: {folder}/")
         if options.json:
             print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, folder), indent=2))
-    return _as_expected(cells, report) if options.expect else _status(cells)
+    return as_expected(cells, report) if options.expect else _status(cells)
 
 
 async def capture(stage: Stage, options: Options) -> int:
@@ -171,7 +171,7 @@ async def capture(stage: Stage, options: Options) -> int:
     report = Report(quiet=options.json)
     levers = Levers.parse(options.turned, stage.levers)
     async with Bench.open(options.network) as bench:
-        _say_network(report, bench)
+        say_network(report, bench)
         await capture_lab.play(bench, stage, levers)
         folder = runs.new_folder(f"stage{stage.number}-capture")
         capture_lab.write(bench.recordings["control"], folder)
@@ -194,7 +194,7 @@ async def matrix(options: Options) -> int:
     stages_there = list(stages.catalogue().values())
     items = everything(stages_there, goals)
     async with benches(options.network) as side_by_side:
-        _say_network(report, side_by_side[0])
+        say_network(report, side_by_side[0])
         with Progress(console=report.console, transient=True, disable=not report.on_terminal) as progress:
             task = progress.add_task("running", total=len(items))
 
@@ -209,10 +209,11 @@ async def matrix(options: Options) -> int:
             report.line(f"Not shown: {fault}.", "bold yellow")
         if options.json:
             print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, None), indent=2))
-    return _as_expected(cells, report) or (UNEXPECTED if faults else 0)
+    return as_expected(cells, report) or (UNEXPECTED if faults else 0)
 
 
-def _say_network(report: Report, bench: Bench) -> None:
+def say_network(report: Report, bench: Bench) -> None:
+    """Which network is in use, and why where it is the second choice."""
     if bench.why:
         report.line(f"! {bench.why}", "yellow")
     else:
@@ -268,7 +269,7 @@ def _status(cells: Sequence[Cell]) -> int:
     return BROKEN if "broken" in verdicts else HELD if "held" in verdicts else NOT_RUN
 
 
-def _as_expected(cells: Sequence[Cell], report: Report) -> int:
+def as_expected(cells: Sequence[Cell], report: Report) -> int:
     """0 when every verdict is the expected one; under levers that no expectation names, when every attack ran to a
     verdict."""
     wrong = [cell.id for cell in cells if cell.expected not in ("", cell.verdict)]

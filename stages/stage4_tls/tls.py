@@ -2,8 +2,8 @@
 
 The lab has its own certification authority. Its certificate, `ca.pem`, reaches the clients out of band (`CA=`), and
 they trust it and nothing else. The server proves with a certificate of this authority that it is `server.lab.test`,
-whatever address was dialled. The authority's key is kept in a folder of its own: whoever takes the server has the
-server's key, and cannot make another certificate with it.
+whatever address was dialled. The authority's key is kept in a folder of its own: the server's key makes no other
+certificate. But the server renews its certificate by itself, so its account must be able to read that folder.
 
 The certificates are short-lived and remade before they expire. What stays is the authority and the server's key.
 """
@@ -95,7 +95,7 @@ def renew(folder: Path, authority: Path) -> None:
             f"{ca_file} is not the certificate of {authority}/ca.key; move both away, and give out a new one."
         )
     if not (ca and lasts(ca.not_valid_after_utc)):
-        ca = authority_certificate(ca_key)  # of the same name and key, so what the clients have goes on to be good
+        ca = authority_certificate(ca_key)  # of the same name and key: what clients have is good until it ends
         write(ca_file, ca.public_bytes(Encoding.PEM), 0o644)
     server_key, leaf = private_key(folder / "server.key"), certificate_in(folder / "server.pem")
     if not (leaf and is_good(leaf, server_key, ca)):

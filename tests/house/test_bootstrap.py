@@ -321,6 +321,11 @@ def test_a_file_is_handed_on_as_it_is(warm: House) -> None:
     assert warm.make("flow", "FILE=my room.pcapng")[0] == "lab[flow][my room.pcapng]"
 
 
+def test_an_attack_of_the_field_is_handed_on(warm: House) -> None:
+    assert warm.make("field", "ATTACK=mitm")[0] == "lab[field][mitm]"
+    assert warm.make("field")[0] == "lab[field]"
+
+
 def test_bare_make_is_help(warm: House) -> None:
     assert warm.make() == ("lab[help]", "", 0)
 
@@ -329,7 +334,13 @@ def test_folders_named_like_targets_are_no_targets(warm: House) -> None:
     for name in ("test", "check", "doctor", "help", "audits", "attack", "demo", "stage-1"):
         (warm.folder / name).mkdir()
     assert warm.make("stage-1", "demo") == ("lab[stage-1][demo]", "", 0)
-    assert warm.make("audits") == ("lab[audits]", "", 0)
+    output, _, status = warm.make("audits")  # which says that it installs the developers' tools, for the scores
+    assert (output, status) == ("lab[audits]", 0)
+
+
+def test_audits_have_the_developers_tools_for_their_scores(warm: House) -> None:
+    assert warm.make("audits")[0] == "lab[audits]"
+    assert warm.installed() == ["pip install requirements-dev.lock"]
 
 
 def test_a_stages_test_is_not_also_the_whole_suite(warm: House) -> None:

@@ -50,6 +50,7 @@ def test_referee_finds_no_goal_reached_in_an_honest_scene(rule: str) -> None:
     [
         ("forged-room", [*HONEST, room("Send money.")]),
         ("forged-whisper", [*HONEST, whisper("Send money.")]),
+        ("look-alike-room", [*HONEST, room("Send money.", sender="a1ice")]),
         ("altered-room", [room("The door code is 999."), whisper(WHISPER)]),
         ("inserted-room", [*HONEST, room("And call 999.")]),
         ("read-or-altered-whisper", [room(ALICE), whisper("The safe opens with 999.")]),
@@ -69,6 +70,7 @@ def test_referee_sees_on_bobs_screen_what_alice_did_not_do(rule: str, shown: lis
         ("forged-room", [*HONEST, room("Send money.", sender="carol")]),
         ("forged-room", [*HONEST, whisper("Send money.")]),
         ("forged-whisper", [*HONEST, room("Send money.")]),
+        ("look-alike-room", [*HONEST, room("Send money."), room("Send money.", sender="carol")]),
         ("altered-room", [*HONEST, room("And call 999.")]),
         ("read-or-altered-whisper", [*HONEST, whisper("Send money.")]),
         ("read-or-altered-whisper", [room("The door code is 999."), whisper(WHISPER)]),

@@ -26,9 +26,13 @@ def folders(at: Path) -> tuple[Path, Path]:
     return at / "server", at / "ca"
 
 
-def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str = TLS_NAME) -> ssl.SSLObject:
-    """A handshake in memory; raises what the client raises."""
+def shake_hands(
+    server: ssl.SSLContext, client: ssl.SSLContext, name: str = TLS_NAME, wires: list[ssl.MemoryBIO] | None = None
+) -> ssl.SSLObject:
+    """A handshake in memory; raises what the client raises. `wires` gets what goes to the server, and to the client."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    if wires is not None:
+        wires += [to_server, to_client]
     ends = [
         client.wrap_bio(to_client, to_server, server_hostname=name),
         server.wrap_bio(to_server, to_client, server_side=True),

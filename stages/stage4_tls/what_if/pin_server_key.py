@@ -43,4 +43,5 @@ def check(certificate: bytes | None, file: Path) -> None:
             out.write(now)
     except FileExistsError:
         if file.read_bytes() != now:
-            raise ssl.SSLCertVerificationError(f"the server's key is not the one that is kept in {file.name}") from None
+            why = f"the server's key is not the one that is kept in {file.name}"
+            raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, why) from None

@@ -1,0 +1,1 @@
+"""The field: IRC, as ngircd serves it."""
