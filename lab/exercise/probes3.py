@@ -77,7 +77,7 @@ async def nonces_are_fresh(at: Asking) -> str:
     nonces += [(await sealed(at, key, n=n)).nonce for n in range(20)]  # as after a restart
     if len(set(nonces)) < len(nonces):
         return (
-            f"{len(nonces)} messages were sealed under one key, and the number of different nonces is {len(set(nonces))}: "
+            f"{len(nonces)} messages were sealed under one key; the number of different nonces is {len(set(nonces))}: "
             f"{max(nonces, key=nonces.count).hex()} was used {max(map(nonces.count, nonces))} times."
         )
     if any(len(nonce) != NONCE_BYTES for nonce in nonces):
