@@ -12,7 +12,6 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -151,8 +150,7 @@ class Scene:
             return await self._play(attack, goal, self.taken or self.recorded or self.server)
 
     async def _play(self, attack: Attack | None, goal: Goal | None, server_side: Server) -> Claim:
-        at = self.network.hosts["server"]
-        async with self._serving(at, server_side) as running:
+        async with self.hosted(server_side) as running:
             server, self.perform = running.address, running.perform
             self.address = server
             if self.taken:
@@ -183,8 +181,10 @@ class Scene:
     def _server(self, attack: Attack | None) -> Any:
         return self.stage.server(self.levers, self.folder / "server")
 
-    def _serving(self, at: Host, server: Server) -> AbstractAsyncContextManager[Running]:
-        return running_server(self.stage, self.levers, at, server, self.folder / "server")
+    def hosted(self, server_side: Server) -> contextlib.AbstractAsyncContextManager[Running]:
+        """The server on its host, until the block ends."""
+        at = self.network.hosts["server"]
+        return running_server(self.stage, self.levers, at, server_side, self.folder / "server")
 
     async def _start(self, host: Host, person: Person, screen: Screen) -> Seat:
         """Raises LabError where the client refuses to go on."""

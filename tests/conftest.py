@@ -24,9 +24,20 @@ TOOLS = {
     "unshare": "util-linux",
 }
 
+SHARING = ("audits", "field", "handouts")
+"""Folders of tests whose files use the same runs."""
+
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("ci" if NO_SKIP else "here")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spread over processes, the tests of a file stay together, and those of the folders that share runs."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            shared = item.path.parent.name in SHARING
+            item.add_marker(pytest.mark.xdist_group(str(item.path.parent if shared else item.path)))
 
 
 @pytest.hookimpl(wrapper=True)

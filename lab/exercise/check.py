@@ -27,7 +27,7 @@ from lab.exercise import declared
 from lab.exercise.declared import WORKS, Requirement
 from lab.exercise.nursery import SUBMISSION, Nursery
 from lab.exercise.outcome import Outcome, Result, Status
-from lab.exercise.probes import Asking, environment, probes_of
+from lab.exercise.probes import Asking, prepare, probes_of
 from lab.exercise.program import Trouble
 from lab.exercise.scene import ExerciseScene
 from lab.matrix import Item, benches, shared
@@ -57,7 +57,8 @@ async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequ
         _copy(folder, Path(made) / SUBMISSION)
         width = min(WIDTH, 1 + sum(len(one.cells) for one in wanted))
         async with benches(network, width) as side_by_side:
-            await nursery.start(environment(stage, Path(made)))
+            prepare(stage, Path(made))
+            await nursery.start()
             try:
                 run = _Run(stage, nursery, side_by_side)
                 results = await run.results(wanted)
@@ -111,7 +112,7 @@ class _Run:
     async def results(self, wanted: Sequence[Requirement]) -> list[Result]:
         """Every requirement that is wanted, in order; whether it works at all is always looked at."""
         try:
-            await self.nursery.load(self.nursery.folder / SUBMISSION)
+            await self.nursery.load()
         except Trouble as trouble:
             every = _first(self.stage, wanted)
             return [_result(one, "failed" if one.id == WORKS else "not-run", _sentence(trouble)) for one in every]

@@ -30,13 +30,17 @@ from lab.exercise.person import PACKAGE, failed, program
 if TYPE_CHECKING:
     from types import ModuleType
 
+GIVEN: Final = "given"
+"""The folder of what the learner's code is to have: the learner's package and, at some stages, AUTHORITIES."""
+AUTHORITIES: Final = "authorities.pem"
+"""What takes the place of the authorities that this machine trusts."""
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - in a namespace of our own; what the bench keeps there is hidden by it
 HIDDEN: Final = (".git", "attacks", "audits", "lab", "runs", "stages", "tests")
 """Folders of the repository that are not there for the learner's code: the reference solutions, and what judges."""
 
 
-def load(folder: str) -> None:
+def load(root: Path) -> None:
     """Import the learner's package: all of its files, so that what cannot be imported is found now."""
-    root = Path(folder)
     spec = importlib.util.spec_from_file_location(PACKAGE, root / "__init__.py", submodule_search_locations=[str(root)])
     if spec is None or spec.loader is None:
         raise LabError(f"{root} is no package")
@@ -48,9 +52,9 @@ def load(folder: str) -> None:
             importlib.import_module(f"{PACKAGE}.{file.stem}")
 
 
-def nursery(orders: socket.socket, ready: lines.Ready, folder: str) -> None:
+def nursery(orders: socket.socket, ready: lines.Ready) -> None:
     """Process 1 of the namespaces: carry out orders until the bench closes its end."""
-    there = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    there = os.open(ready.place, os.O_RDONLY | os.O_DIRECTORY)
     socket.send_fds(orders, [encode(ready)], [there])
     os.close(there)
     decoder = msgspec.json.Decoder(lines.ToNursery)
@@ -61,9 +65,9 @@ def nursery(orders: socket.socket, ready: lines.Ready, folder: str) -> None:
             return
         _bury(running)
         match decoder.decode(data):
-            case lines.Import(folder=code):
+            case lines.Import():
                 try:
-                    load(code)
+                    load(Path(ready.place) / GIVEN / PACKAGE)
                 except BaseException as error:  # sys.exit() is one
                     orders.send(encode(failed(error)))
                 else:
@@ -89,26 +93,33 @@ def _bury(running: dict[int, int]) -> None:
 
 
 def main() -> None:
-    """Jail first, then the learner's code."""
+    """Jail first, then the learner's code, from a copy: what it was copied from is out of reach then."""
     orders = socket.socket(fileno=int(sys.argv[1]))
     repository, folder = Path(sys.argv[2]), Path(sys.argv[3])
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != repository.resolve()]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bench
+    given = {path.relative_to(folder): path.read_bytes() for path in (folder / GIVEN).rglob("*") if path.is_file()}
+    place = folder / "scratch"
     why_not = jail.namespaces() if len(sys.argv) < 5 else "it was asked for without"
-    isolated = not why_not
-    if isolated:
+    if not why_not:
         jail.die_with_parent()
         pid = os.fork()
         if pid:
             orders.close()
             os.waitpid(pid, 0)  # when process 1 ends, the kernel has ended all others of the namespace
             return
-        why_not = jail.close(folder, [repository / name for name in HIDDEN])
-        isolated = not why_not
-    jail.limits(isolated=isolated)
-    os.environ["TMPDIR"] = str(folder)
-    os.chdir(folder)
-    nursery(orders, lines.Ready(isolated, why_not[:300]), str(folder))
+        own = MEMORY if MEMORY in folder.parents else place
+        why_not = jail.close(own, [repository / name for name in HIDDEN])
+        place = place if why_not else own
+    jail.limits(isolated=not why_not)
+    for path, data in given.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(data)
+    if (place / GIVEN / AUTHORITIES).exists():
+        os.environ["SSL_CERT_FILE"] = str(place / GIVEN / AUTHORITIES)
+    os.environ["TMPDIR"] = str(place)
+    os.chdir(place)
+    nursery(orders, lines.Ready(not why_not, why_not[:300], str(place)))
 
 
 if __name__ == "__main__":

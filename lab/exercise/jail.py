@@ -1,8 +1,9 @@
 """Where the learner's code runs: limits, and on Linux namespaces of its own.
 
 Its own users, processes, mounts and network: the network is empty (sockets are handed in by the bench), every file of
-the machine is read-only, the reference solutions are not there at all, and it keeps what it writes in memory. All
-privileges over these namespaces are given up before the learner's code is imported, so that it cannot undo any of it.
+the machine is read-only, the reference solutions and what the bench writes are not there at all, and it keeps what it
+writes in memory. All privileges over these namespaces are given up before the learner's code is imported, so that it
+cannot undo any of it.
 Where the machine forbids such namespaces, only the limits remain, and the grade says that it was not isolated.
 
 What is not stopped: reading what the person who grades can read (nothing of it can be sent anywhere from an empty

@@ -26,9 +26,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class Import(Line, frozen=True):
-    """Import the learner's package from this folder."""
-
-    folder: str
+    """Import the learner's package."""
 
 
 class Fork(Line, frozen=True):
@@ -107,7 +105,9 @@ class Ready(Line, frozen=True):
     """The child stands, with namespaces of its own or not; a descriptor of its folder comes with it."""
 
     isolated: bool
-    why_not: Short = ""
+    why_not: Short
+    place: Short
+    """Its folder's path, as it is there."""
 
 
 class Imported(Line, frozen=True):

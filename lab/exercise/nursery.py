@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +27,8 @@ CHILD_OPTIONS: tuple[str, ...] = ()
 """What the child is started with beside its folders: `--no-namespaces` does without them, as where none can be had."""
 PRINTED: Final = 2000
 """How many of the last characters that the learner's code printed are kept."""
-SUBMISSION: Final = "submission"
+GIVEN: Final = "given"
+SUBMISSION: Final = f"{GIVEN}/submission"
 
 
 class Nursery:
@@ -36,16 +36,15 @@ class Nursery:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        """A folder of the bench's own: what the child's code is copied to, and where it prints to."""
+        """A folder of the bench's own: `given` in it is what the child's code is to have, `printed` what it printed."""
         self.isolated = False
         self.why_not = ""
         self._programs: dict[int, Program] = {}
         self._made = 0
 
-    async def start(self, environment: Mapping[str, str]) -> None:
+    async def start(self) -> None:
         """Start the process. Raises LabError."""
-        self._scratch = self.folder / "scratch"
-        self._scratch.mkdir()
+        (self.folder / "scratch").mkdir()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders.setblocking(False)
         child = str(Path(__file__).with_name("child.py"))
@@ -59,7 +58,7 @@ class Nursery:
                     child,
                     str(theirs.fileno()),
                     str(ROOT),
-                    str(self._scratch),
+                    str(self.folder),
                     *CHILD_OPTIONS,
                 ],
                 pass_fds=[theirs.fileno()],
@@ -67,7 +66,7 @@ class Nursery:
                 stdout=printed,
                 stderr=printed,
                 cwd="/",
-                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **environment},
+                env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
         self._descriptor, line, descriptors = -1, None, list[int]()
@@ -76,11 +75,11 @@ class Nursery:
         if line is None or not descriptors:
             raise LabError(f"The child process for the learner's code did not start: {self.printed()[-300:]}")
         self._descriptor = descriptors[0]
-        self.isolated, self.why_not = line.isolated, printable(line.why_not)
+        self.isolated, self.why_not, self._place = line.isolated, printable(line.why_not), line.place
 
-    async def load(self, code: Path) -> None:
+    async def load(self) -> None:
         """Import the learner's package. Raises Trouble."""
-        self._order(lines.Import(str(code)))
+        self._order(lines.Import())
         try:
             line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
         except TimeoutError:
@@ -157,7 +156,7 @@ class Nursery:
 
     def place(self, name: str) -> str:
         """A folder as the learner's code has it."""
-        return str(self._scratch / name)
+        return f"{self._place}/{name}"
 
     def close(self) -> None:
         """End everything that was started in it, and wait until it is gone."""

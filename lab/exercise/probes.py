@@ -171,8 +171,8 @@ def probes_of(stage: Stage) -> dict[str, Probe]:
     return _PROBES[module]
 
 
-def environment(stage: Stage, folder: Path) -> dict[str, str]:
-    """What the child's environment says beside the usual: at some stages, what this machine trusts."""
+def prepare(stage: Stage, folder: Path) -> None:
+    """Before the child is started: put beside the submission what the stage's probes need there."""
     module = importlib.import_module(f"lab.exercise.probes{stage.number}")
-    made: dict[str, str] = module.environment(folder) if hasattr(module, "environment") else {}
-    return made
+    if hasattr(module, "prepare"):
+        module.prepare(folder)

@@ -17,10 +17,10 @@ from stages.stage4_tls import tls
 SYSTEM: Final = "system"
 
 
-def environment(folder: Path) -> dict[str, str]:
+def prepare(folder: Path) -> None:
     """What the learner's code takes for the authorities that this machine trusts: one of the bench's own."""
     tls.renew(folder / SYSTEM / "server", folder / SYSTEM / "ca")
-    return {"SSL_CERT_FILE": str(folder / SYSTEM / "ca" / "ca.pem"), "SSL_CERT_DIR": str(folder / SYSTEM)}
+    (folder / "given" / "authorities.pem").write_text(ca_of(folder / SYSTEM))
 
 
 def _own(at: Asking) -> Path:

@@ -4,7 +4,6 @@ reference. So each scene also shows that the learner's code speaks the protocol,
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -159,8 +158,10 @@ class ExerciseScene(Scene):
         self.of_the_bench = attack is not None and attack.position == "server"
         return super()._server(attack) if self.of_the_bench else Absent()
 
-    def _serving(self, at: Host, server: Server) -> AbstractAsyncContextManager[Running]:
-        return super()._serving(at, server) if self.of_the_bench else self._learners_server(at)
+    def hosted(self, server_side: Server) -> contextlib.AbstractAsyncContextManager[Running]:
+        """See `lab.scene.Scene`."""
+        at = self.network.hosts["server"]
+        return super().hosted(server_side) if self.of_the_bench else self._learners_server(at)
 
     @contextlib.asynccontextmanager
     async def _learners_server(self, at: Host) -> AsyncIterator[Running]:

@@ -9,7 +9,6 @@ import contextlib
 from typing import Any
 
 from attacks import Claim, Moment
-from common.hosts import Host
 from common.session import Address
 from lab.hosting import Running
 from lab.scene import Scene, SceneFoothold
@@ -18,10 +17,12 @@ from lab.scene import Scene, SceneFoothold
 class FieldScene(Scene):
     """One run of the conversation over IRC."""
 
-    def _serving(self, at: Host, server: Any) -> contextlib.AbstractAsyncContextManager[Running]:
+    def hosted(self, server_side: Any) -> contextlib.AbstractAsyncContextManager[Running]:
         """ngircd, with Alice's password as the operator's, and where it asks for one, that which all were told."""
         alice = self.people["alice"]
-        running: contextlib.AbstractAsyncContextManager[Running] = server.running(at, alice.password, alice.passphrase)
+        running: contextlib.AbstractAsyncContextManager[Running] = self.server.running(
+            self.network.hosts["server"], alice.password, alice.passphrase
+        )
         return running
 
     async def _script(
