@@ -17,7 +17,7 @@ from stages import Stage
 from tests.audits.pages import FIELD, STAGES, broken_cells, each_stage
 
 CWE = {
-    200: "Exposure of Sensitive Information to an Unauthorized Actor",
+    201: "Insertion of Sensitive Information Into Sent Data",
     203: "Observable Discrepancy",
     223: "Omission of Security-relevant Information",
     290: "Authentication Bypass by Spoofing",

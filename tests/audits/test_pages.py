@@ -71,6 +71,12 @@ def anchors(page: Path) -> set[str]:
 
 
 @each_page
+def test_diagrams_have_no_semicolon_which_would_end_a_statement_of_mermaids(page: Path) -> None:
+    for drawn in re.findall(r"^```mermaid\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        assert ";" not in re.sub(r"#\w+;", "", drawn)
+
+
+@each_page
 def test_every_file_and_test_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
