@@ -3,9 +3,9 @@
     python -m benchmarks.arrivals [--json]
 
 Joins: into a room of 100 and one of 5,000 (stage 1), by members who leave again at once, 50 at a time: so each of them
-is a connection, a join, a roster of the whole room, a `joined` and a `left` for everybody there, and its end. Memory: what
-the server's resident memory grows by while the room fills, divided by its members. Handshakes: TLS 1.3 connections that
-say nothing, one after the other, against nginx with the same certificate.
+is a connection, a join, a roster of the whole room, a `joined` and a `left` for everybody there, and its end. Memory:
+what the server's resident memory grows by while the room fills, divided by its members. Handshakes: TLS 1.3 connections
+that say nothing, one after the other, against nginx with the same certificate.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from benchmarks.peers import Peer
 
 ROOMS: Final = ((100, 3000), (5000, 500))
 """Members that are there, and how many come."""
+FILLING: Final = 100
 AT_A_TIME: Final = 50
 SECURE: Final = 300
 HANDSHAKES: Final = 1000
@@ -92,8 +93,8 @@ def joins(peer: Peer, there: int, coming: int) -> dict[str, float]:
     """Joins to a second of the server's processor, and the bytes that each who is there takes."""
     with crowd(peer) as room:
         before = peer.memory()
-        for _ in range(there // AT_A_TIME):
-            room.come(AT_A_TIME)
+        for _ in range(there // FILLING):
+            room.come(FILLING)
             room.read()
         room.read(SETTLED_SECONDS)
         each, began = (peer.memory() - before) / there, peer.cpu_seconds()
