@@ -187,7 +187,11 @@ def _run(work: Callable[[], None]) -> None:
 
 
 def _serve_in(package: str | None, options: argparse.Namespace, warning: str) -> None:
-    """In uvloop's event loop: asyncio's own keeps a quarter of a MiB for each connection in TLS."""
+    """In asyncio's own event loop, or, where there is TLS, in uvloop's: asyncio keeps a quarter of a MiB for each
+    connection in TLS. (uvloop takes one newcomer a turn, so a crowd that comes at once is told of one by one.)"""
+    if not hasattr(importlib.import_module(f"{package}.compose"), "server_tls"):
+        asyncio.run(_serve(package, options, warning))
+        return
     import uvloop
 
     while (free := os.open(os.devnull, os.O_RDWR)) < 3:  # started without stdin: libuv wants no socket in its place

@@ -48,7 +48,7 @@ worker_processes 1;
 worker_rlimit_nofile 20000;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log;
-include /etc/nginx/modules-enabled/*.conf;
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 events {{ worker_connections 20000; }}
 stream {{
   server {{
@@ -196,7 +196,7 @@ def nginx_before_c(folder: Path) -> Iterator[Peer]:
     port = free_port()
     with in_c(folder) as behind:
         (folder / "nginx.conf").write_text(NGINX.format(port=port, behind=behind.port, folder=folder), encoding="utf-8")
-        with running(["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)], port) as front:
+        with running(["nginx", "-c", str(folder / "nginx.conf")], port) as front:
             yield Peer(port, front.processes + behind.processes)
 
 
