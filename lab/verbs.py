@@ -70,7 +70,8 @@ async def demo(stage: Stage, options: Options) -> int:
     """The narrated scene, then every attack, then where to go next."""
     report = Report(verbose=False, quiet=options.json)
     levers = Levers.parse(options.levers, stage.levers)
-    items = everything([stage], selected([], options.goal))
+    every = everything([stage], selected([], options.goal))
+    items = [item for item in every if item.goal.applies(stage.number, levers)] or every
     width = min(WIDTH, len(items))
     async with benches(options.network, width) as side_by_side:
         report.line(f"Stage {stage.number}: {stage.title}", "bold")
@@ -104,6 +105,9 @@ async def demo(stage: Stage, options: Options) -> int:
         progress.note(stage.number, demo=True)
         report.heading("Verdicts")
         _summary(report, cells)
+        ran = {item.attack.name for item in items}
+        if absent := dict.fromkeys(item.attack.name for item in every if item.attack.name not in ran):
+            report.paragraph(f"Left out, since this stage has nothing that they could attack: {', '.join(absent)}.")
         _where_next(report, stage, folder)
         if options.json:
             print(json.dumps(runs.verdicts(side_by_side[0].kind, cells, folder), indent=2))
@@ -229,12 +233,11 @@ def say_network(report: Report, bench: Bench) -> None:
 
 
 def _summary(report: Report, cells: Sequence[Cell]) -> None:
+    width = max(len(cell.id) for cell in cells)
     for cell in cells:
         style = {"broken": "red", "held": "green"}.get(cell.verdict, "dim")
-        report.line(
-            f"{cell.verdict:<15} {cell.id:<24} {cell.reason if cell.verdict == 'not-applicable' else ''}".rstrip(),
-            style,
-        )
+        why = cell.reason if cell.verdict == "not-applicable" else ""
+        report.line(f"{cell.verdict:<15} {cell.id:<{width}}  {why}".rstrip(), style)
     broken = sum(cell.verdict == "broken" for cell in cells)
     applies = sum(cell.verdict != "not-applicable" for cell in cells)
     report.line(f"{broken} of {applies} goals reached.", "bold")
