@@ -1,14 +1,17 @@
 """The probes of stage 3: the room key, against the reference."""
 
 import os
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from common.limits import TEXT_BYTES
 from lab.exercise.probes import Asking, probe
 from stages.stage3_symmetric.room_key import (
     NONCE_BYTES,
+    AesGcm,
     Ciphers,
     Grant,
     KeyGrant,
@@ -104,6 +107,31 @@ async def changed_ciphertext(at: Asking) -> str:
         )
         if returned.raised != "NotOpened":
             return f"A ciphertext with a change in {what} was opened, as “{str(returned.value)[:60]}”."
+    return ""
+
+
+@dataclass(frozen=True)
+class _Sealing:
+    """In the place of padding: whatever the text was, these bytes are sealed."""
+
+    data: bytes
+
+    def pad(self, text: bytes) -> bytes:
+        return self.data
+
+    def unpad(self, padded: bytes) -> bytes:
+        return padded
+
+
+@probe
+async def no_texts(at: Asking) -> str:
+    """What a holder of the key sealed, and is no text, does not open, and stops nobody's client."""
+    key = os.urandom(32)
+    for what, data in {"empty": b"", "too long": b"x" * (TEXT_BYTES + 1), "not UTF-8": b"\xff\xfe"}.items():
+        message = RoomKey(key, Ciphers(AesGcm(), _Sealing(data))).seal("room", "alice", None, (4, 2), TEXT)
+        returned = await at.returned("room_key_open", key.hex(), plain(message))
+        if returned.raised != "NotOpened":
+            return f"What is {what} was opened: a member who seals it reaches Bob's client with it."
     return ""
 
 

@@ -220,6 +220,21 @@ WRONG: Final = (
     ),
     Wrong(
         3,
+        "not_utf_8_is_let_through",
+        (
+            (
+                "room_key.py",
+                "        try:\n            return text.decode()\n        except UnicodeDecodeError:\n"
+                "            raise NotOpened from None",
+                "        return text.decode()",
+            ),
+        ),
+        "tag-checked",
+        "UnicodeDecodeError",
+        ("works",),
+    ),
+    Wrong(
+        3,
         "nonce_counts_from_zero",
         (
             (
