@@ -39,6 +39,9 @@ from stages import Stage
 PATIENCE: Final = 1.0
 """Seconds that a step waits for the others' screens before the scene goes on without."""
 
+VISIT_PATIENCE: Final = 10.0
+"""Seconds that somebody who makes an account is waited for: it must come about, so only a busy machine waits."""
+
 WITHHELD: Final = 0.2
 """How much of its patience a scene has where the server is the attacker: what it does not pass on at once, it keeps.
 And where something has not arrived already: whoever keeps it back will do so again."""
@@ -335,11 +338,11 @@ class Scene:
         person = replace(self.people["carol"], name=name, password=secrets.token_urlsafe(12), folder=self.folder / name)
         host = self.network.hosts["carol"]
         client = await self._start(host, person, screen)
-        there = await screen.until(_shows("notice", "here: "), self.patience)
+        there = await screen.until(_shows("notice", "here: "), VISIT_PATIENCE)
         client.close()
         await client.ended.wait()
         if not there:
-            raise LabError(f"{name} could not make an account within {self.patience:g} s; nothing can be judged.")
+            raise LabError(f"{name} could not make an account within {VISIT_PATIENCE:g} s; nothing can be judged.")
 
     async def _remove(self, name: str) -> None:
         """The operator removes an account, and with it the member's session."""
