@@ -5,7 +5,6 @@ to whom is drawn anew: the answers to the questions (`lab.questions`) belong to 
 files have no comments and stand without a transcript and without secrets, since those would be the answers.
 """
 
-import asyncio
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,16 +13,14 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from attacks import Claim
 from common.levers import Levers
-from common.session import Address
 from lab import pcapng
 from lab.bench import Bench
 from lab.capture import Recording
 from lab.drawn import Drawn
 from lab.facts import CLIENT_FILE, SERVER_FILE
 from lab.referee import warned
-from lab.scene import MEMBERS, Scene, SceneFoothold
+from lab.scene import MEMBERS, Moments, Scene, SceneFoothold
 from stages import Stage
 
 SEGMENT: Final = 1448
@@ -79,11 +76,9 @@ class LearnersScene(Scene):
 
     lines: Sequence[Line] = field(default_factory=list)
 
-    async def _script(
-        self, cast: list[str], foothold: "SceneFoothold | None", task: "asyncio.Task[Claim] | None", server: Address
-    ) -> None:
+    async def _script(self, cast: list[str], foothold: SceneFoothold | None, moment: Moments) -> None:
         for name in MEMBERS:
-            await self._join(name, server)
+            await self._join(name)
         if self.levers.get("pinning") == "verified":
             await self._verify_each_other()
         for line in self.lines:

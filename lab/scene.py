@@ -11,7 +11,7 @@ import shutil
 import ssl
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -58,6 +58,8 @@ MEMBERS: Final = ("alice", "bob", "carol")
 CANARIES: Final = ("room", "whisper", "password", "later-room", "later-whisper", "weak-password")
 
 Watch = Callable[[str, str], None]
+Moments = Callable[[Moment], Awaitable[None]]
+"""Says that the scene has come to a moment, and waits until an attack that waited for it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +156,25 @@ class Scene:
 
     async def _play(self, attack: Attack | None, goal: Goal | None, server_side: Server) -> Claim:
         async with self.hosted(server_side) as running:
-            server, self.perform = running.address, running.perform
-            self.address = server
+            self.address, self.perform = running.address, running.perform
             if self.taken:
                 self.taken.perform = running.perform
-            foothold = SceneFoothold(self, attack, goal, server) if attack and goal else None
+            foothold = SceneFoothold(self, attack, goal, self.address) if attack and goal else None
             task = asyncio.create_task(attack.run(foothold, goal)) if attack and foothold and goal else None
+
+            async def moment(name: Moment) -> None:
+                if foothold and task:
+                    await foothold.reach(name, task)
+
             try:
+                if foothold and task:
+                    await foothold.settled(task)
                 cast = [
                     name
                     for name in MEMBERS
                     if not (attack and attack.position in ("insider", "departed") and name == "carol")
                 ]
-                await self._script(cast, foothold, task, server)
+                await self._script(cast, foothold, moment)
                 if self.taken and self.taken.crashes:
                     raise self.taken.crashes[0]
                 return await task if task else Claim()
@@ -205,19 +213,11 @@ class Scene:
         keys = keys_in(self.members["bob"].client.session) if "bob" in self.members else {}
         return Loot(folder, list(self.recorded.relayed), keys)
 
-    async def _script(
-        self, cast: list[str], foothold: "SceneFoothold | None", task: "asyncio.Task[Claim] | None", server: Address
-    ) -> None:
-        async def moment(name: Moment) -> None:
-            if foothold and task:
-                await foothold.reach(name, task)
-
-        if foothold and task:
-            await foothold.settled(task)
+    async def _script(self, cast: list[str], foothold: "SceneFoothold | None", moment: Moments) -> None:
         if self.path:
             self.path.ready()
         for name in cast:
-            await self._join(name, server)
+            await self._join(name)
         if self.levers.get("pinning") == "verified":
             await self._verify_each_other()
         await self.say("alice", f"Good morning! The door code is {self.canaries['room']}.")
@@ -230,7 +230,7 @@ class Scene:
         await moment("talking")
         if foothold and foothold.goal.restarts:
             await self.whisper("alice", "bob", "One thing more, between us.")  # behind whatever was sent to him before
-            await self._restart("bob", server)
+            await self._restart("bob")
             await moment("bob-restarted")
             await self.whisper("alice", "bob", "Welcome back.")
         if foothold and foothold.position == "departed":
@@ -251,7 +251,7 @@ class Scene:
             await self._leave("carol")
         await moment("over")
 
-    async def _join(self, name: str, server: Address) -> None:
+    async def _join(self, name: str) -> None:
         screen = self.screens[name] = Screen(name, self.watch, rows_for(self.levers))
         host, person = self.network.hosts[name], self.people[name]
         try:
@@ -281,7 +281,7 @@ class Scene:
         shown = member.screen.shown[before:]
         return next((s.text for s in shown if s.text.replace(" ", "").isdigit()), "")
 
-    async def _restart(self, name: str, server: Address) -> None:
+    async def _restart(self, name: str) -> None:
         """Somebody stops their client and starts it again: the same folder, the same terminal."""
         if name not in self.members:  # their client refused to connect
             return

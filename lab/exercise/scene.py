@@ -12,7 +12,7 @@ from typing import Any, Final
 from attacks import Attack, Claim, Goal, Loot
 from common.errors import LabError
 from common.hosts import DOMAIN, Host
-from common.session import Address, Person, Server, ServerEffect, Show
+from common.session import Person, Server, ServerEffect, Show
 from lab.exercise import lines
 from lab.exercise.nursery import Nursery
 from lab.exercise.program import Hosts, Program, Trouble
@@ -232,8 +232,8 @@ class ExerciseScene(Scene):
         hanging = [program.what for program in self.programs if program.open and await program.hangs()]
         return Trouble(f"{hanging[0]} hangs. {sentence}" if hanging else sentence)
 
-    async def _join(self, name: str, server: Address) -> None:
-        await super()._join(name, server)
+    async def _join(self, name: str) -> None:
+        await super()._join(name)
         if not self.honest:
             return
         whose = f"{name} (whose client is the reference's)" if name not in LEARNERS else name

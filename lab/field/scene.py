@@ -4,14 +4,11 @@ Alice, Bob and Carol join #lab, Alice becomes an operator, they talk, Alice writ
 Canaries, screens and waiting are those of every scene.
 """
 
-import asyncio
 import contextlib
 from typing import Any
 
-from attacks import Claim, Moment
-from common.session import Address
 from lab.hosting import Running
-from lab.scene import Scene, SceneFoothold
+from lab.scene import Moments, Scene, SceneFoothold
 
 
 class FieldScene(Scene):
@@ -25,17 +22,9 @@ class FieldScene(Scene):
         )
         return running
 
-    async def _script(
-        self, cast: list[str], foothold: SceneFoothold | None, task: "asyncio.Task[Claim] | None", server: Address
-    ) -> None:
-        async def moment(name: Moment) -> None:
-            if foothold and task:
-                await foothold.reach(name, task)
-
-        if foothold and task:
-            await foothold.settled(task)
+    async def _script(self, cast: list[str], foothold: SceneFoothold | None, moment: Moments) -> None:
         for name in cast:
-            await self._join(name, server)
+            await self._join(name)
         await self._become_operator("alice")
         await self.say("alice", f"Good morning! The door code is {self.canaries['room']}.")
         await self.say("bob", "Thanks, Alice. I will be there at nine.")
