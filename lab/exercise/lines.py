@@ -4,7 +4,7 @@ Everything that comes from a program was perhaps written by the learner's code: 
 size, and nothing else.
 """
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -173,3 +173,17 @@ FromProgram: TypeAlias = Failed | Ask | Started | Refused | Shown | Pong | Ended
 FromNursery: TypeAlias = Ready | Imported | Failed
 
 encode: Final = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
+
+
+class Nonsense(Exception):
+    """Bytes that are no message of the kind that is expected."""
+
+
+def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """What the learner's side said, whatever bytes these are. Raises Nonsense, and nothing else."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Nonsense from error

@@ -81,11 +81,13 @@ class Nursery:
         """Import the learner's package. Raises Trouble."""
         self._order(lines.Import())
         try:
-            line, _ = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
+            line, unasked = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
         except TimeoutError:
             raise Trouble(
                 f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?"
             ) from None
+        for descriptor in unasked:
+            os.close(descriptor)
         if isinstance(line, lines.Failed):
             raise crashed("Your code, while it was imported,", line)
         if line is None:
@@ -119,8 +121,8 @@ class Nursery:
             async with asyncio.timeout(seconds):
                 await readable.wait()
             data, descriptors, _, _ = socket.recv_fds(self._orders, lines.LINE_BYTES, 1)
-            return msgspec.json.decode(data, type=kind), descriptors
-        except (ConnectionError, msgspec.MsgspecError):
+            return lines.decoded(msgspec.json.Decoder(kind), data), descriptors
+        except (ConnectionError, lines.Nonsense):
             return None, []
         finally:
             loop.remove_reader(self._orders)

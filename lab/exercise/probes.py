@@ -127,8 +127,8 @@ class Asking:
                     while b"\n" not in got and (piece := await loop.sock_recv(sock, 1 << 16)):
                         got += piece
         try:
-            return msgspec.json.decode(got.partition(b"\n")[0], type=dict[str, Any])
-        except msgspec.MsgspecError:
+            return lines.decoded(msgspec.json.Decoder(dict[str, Any]), got.partition(b"\n")[0])
+        except lines.Nonsense:
             raise Trouble(f"Your server gave no answer to a `{message['type']}`.") from None
 
     def close(self) -> None:

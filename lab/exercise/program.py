@@ -142,8 +142,8 @@ class Program:
             asyncio.get_running_loop().remove_reader(self._sock)
             return
         try:
-            line = self._decoder.decode(data)
-        except msgspec.MsgspecError:
+            line = lines.decoded(self._decoder, data)
+        except lines.Nonsense:
             self.in_trouble(Trouble(f"{self.what} said something that no client and no server says."))
             return
         self._heard(line)

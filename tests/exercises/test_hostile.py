@@ -55,6 +55,12 @@ AT_IMPORT = {
         "class Odd(Exception):\n    def __str__(self) -> str:\n        raise Odd\n\n\nraise Odd\n",
         "stopped: Odd",
     ),
+    "says_what_is_not_utf_8": (
+        "import gc, socket\n"
+        "orders = next(o for o in gc.get_objects() if isinstance(o, socket.socket) and o.fileno() >= 0)\n"
+        """orders.send(b'{"type":"Failed","error":"\\xff"}')\n""",
+        "ended the program while it was imported",
+    ),
     "patches_the_referee": ("import lab.referee\n", "ModuleNotFoundError"),
     "imports_the_reference": ("from stages.stage3_symmetric.room_key import RoomKey\n", "ModuleNotFoundError"),
 }
@@ -75,6 +81,7 @@ BENCH = (
     "        bench.setblocking(True)\n        "
 )
 """How a submission gets at the socket on which its program speaks with the bench."""
+NONSENSE = "said something that no client and no server says"
 SHOWN = b'{"type":"Shown","kind":"notice","text":"x","sender":""}'
 WHILE_IT_RUNS = {
     "ends_the_process": ("os._exit(0)", "ended without a word"),
@@ -83,7 +90,15 @@ WHILE_IT_RUNS = {
     "eats_memory": ("hoard = [bytearray(1 << 28) for _ in range(16)]", "MemoryError in RoomKey.seal"),
     "prints_megabytes": ("for _ in range(1 << 12): print('x' * 1024)", "wrote more than a megabyte"),
     "floods_the_bench": (f"{BENCH}for _ in range(1 << 16): bench.send({SHOWN!r})", "showed more than"),
-    "says_nonsense": (f'{BENCH}bench.send(b"passed")', "said something that no client and no server says"),
+    "says_nonsense": (f'{BENCH}bench.send(b"passed")', NONSENSE),
+    "says_what_is_not_utf_8": (
+        f"""{BENCH}bench.send(b'{{"type":"Shown","kind":"room","text":"\\xff"}}')""",
+        NONSENSE,
+    ),
+    "nests_without_end": (
+        f"""{BENCH}bench.send(b'{{"type":"Returned","value":' + b'[' * 60000 + b']' * 60000 + b'}}')""",
+        NONSENSE,
+    ),
 }
 
 
