@@ -47,3 +47,12 @@ def say(report: Report, text: str, style: str = "") -> None:
             report.line(line)
         else:
             report.paragraph(line, style)
+
+
+def outcome(tries: int, *, right: bool, told: bool) -> str:
+    """What came of a question that was answered so many times; nothing where it was not."""
+    if right:
+        return "right" if tries == 1 else f"right, at try {tries}"
+    if told:
+        return "the answer was told"
+    return f"not right ({tries} tr{'y' if tries == 1 else 'ies'})" if tries else ""

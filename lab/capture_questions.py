@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lab import handed_in
-from lab.asking import NOT_RIGHT, STOP, lines, pairs, say
+from lab.asking import NOT_RIGHT, STOP, lines, outcome, pairs, say
 from lab.questions import Checker, Result
 from lab.report import Report
 from lab.runs import write_text
@@ -40,12 +40,7 @@ class Asked:
         return any(result.told for result in self.results)
 
     def __str__(self) -> str:
-        tries = len(self.results)
-        if self.right:
-            return "right" if tries == 1 else f"right, at try {tries}"
-        if self.told:
-            return "the answer was told"
-        return f"not right ({tries} tr{'y' if tries == 1 else 'ies'})" if tries else "not answered"
+        return outcome(len(self.results), right=self.right, told=self.told) or "not answered"
 
     def to_json(self) -> dict[str, Any]:
         """As --json has it."""

@@ -16,7 +16,7 @@ from common.errors import LabError
 from common.text import printable
 from lab import hints, progress
 from lab.answers import Unreadable
-from lab.asking import NOT_RIGHT, STOP, TELL_AT, lines, pairs, say
+from lab.asking import NOT_RIGHT, STOP, TELL_AT, lines, outcome, pairs, say
 from lab.judging import answer_of, judge, run_of
 from lab.last_run import Absent
 from lab.question_file import PARTS, Option, Question, questions
@@ -47,15 +47,10 @@ class Asked:
         return self.right or self.told
 
     def __str__(self) -> str:
-        tries = len(self.answers)
-        if self.right:
-            return "right" if tries == 1 else f"right, at try {tries}"
-        if self.told:
-            return "the answer was told"
-        if tries:
-            return f"not right ({tries} tr{'y' if tries == 1 else 'ies'})"
         waits = "waits for a run of yours" if self.absent else "not answered"
-        return "right before" if self.before else waits
+        return outcome(len(self.answers), right=self.right, told=self.told) or (
+            "right before" if self.before else waits
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As --json has it."""

@@ -72,3 +72,18 @@ class Desk:
         """Everybody has read everything."""
         for session in self.post:
             self.read(session)
+
+
+class Listening:
+    """A way to store passwords, as they are, that also remembers them."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+
+    def hash(self, password: bytes) -> bytes:
+        self.heard.append(password)
+        return password
+
+    def verify(self, stored: bytes, password: bytes) -> bool:
+        self.heard.append(password)
+        return stored == password

@@ -15,7 +15,7 @@ from stages.stage2_hashed_auth.accounts import Accounts, Login, Register
 from stages.stage2_hashed_auth.client import ClientSession
 from stages.stage2_hashed_auth.server import Server
 from stages.stage2_hashed_auth.what_if.password_hash import Plaintext
-from tests.desk import Desk
+from tests.desk import Desk, Listening
 
 ALICE = Presence(name="alice", address="10.13.37.21", udp_port=4001)
 BOB = Presence(name="bob", address="10.13.37.22", udp_port=4002)
@@ -97,21 +97,6 @@ def test_name_that_is_taken_gets_another_answer_than_one_that_is_free(tmp_path: 
         desk.ask(session, Register(name=name, password="x", udp_port=1))
         answers.append(type(desk.read(session)[0]).__name__)
     assert answers == ["Refused", "Roster"]
-
-
-class Listening(Plaintext):
-    """A way to store passwords that also remembers them."""
-
-    def __init__(self) -> None:
-        self.heard: list[bytes] = []
-
-    def hash(self, password: bytes) -> bytes:
-        self.heard.append(password)
-        return super().hash(password)
-
-    def verify(self, stored: bytes, password: bytes) -> bool:
-        self.heard.append(password)
-        return super().verify(stored, password)
 
 
 def test_server_has_the_password_itself_at_every_registration_and_every_login(tmp_path: Path) -> None:  # S2-09

@@ -25,8 +25,7 @@ from stages.stage3_symmetric.room_key import (
     wrap,
 )
 from stages.stage3_symmetric.server import Server
-from stages.stage3_symmetric.what_if.password_hash import Plaintext
-from tests.desk import Desk
+from tests.desk import Desk, Listening
 from tests.stage3.table import Seat, Table
 
 TAG_BYTES = 16
@@ -164,21 +163,6 @@ def test_name_that_is_taken_gets_another_answer_than_one_that_is_free(table: Tab
         table.desk.ask(session, Register(name=name, password="x", udp_port=1))
         answers.append(type(table.desk.read(session)[0]).__name__)
     assert answers == ["Refused", "Roster"]
-
-
-class Listening(Plaintext):
-    """A way to store passwords that also remembers them."""
-
-    def __init__(self) -> None:
-        self.heard: list[bytes] = []
-
-    def hash(self, password: bytes) -> bytes:
-        self.heard.append(password)
-        return super().hash(password)
-
-    def verify(self, stored: bytes, password: bytes) -> bool:
-        self.heard.append(password)
-        return super().verify(stored, password)
 
 
 def test_server_has_the_password_itself_at_every_registration_and_every_login(tmp_path: Path) -> None:  # S3-10
