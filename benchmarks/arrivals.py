@@ -11,7 +11,6 @@ that say nothing, one after the other, against nginx with the same certificate.
 import argparse
 import contextlib
 import json
-import os
 import resource
 import selectors
 import socket
@@ -52,7 +51,7 @@ class Crowd:
             sock = socket.create_connection(("127.0.0.1", self.peer.port))
             sock.sendall(JOIN % self._come)
             sock.setblocking(False)
-            self._selector.register(sock, selectors.EVENT_READ)
+            self._selector.register(sock, selectors.EVENT_READ, sock.recv_into)
             self._come += 1
             new.append(sock)
         self.sockets += new
@@ -70,7 +69,7 @@ class Crowd:
         while ready := self._selector.select(seconds):
             for key, _ in ready:
                 with contextlib.suppress(BlockingIOError):
-                    key.fileobj.recv_into(self._buffer)  # type: ignore[union-attr]
+                    key.data(self._buffer)
 
     def close(self) -> None:
         """All leave."""
@@ -137,13 +136,15 @@ def measure() -> dict[str, object]:
     wanted = max(there for there, _ in ROOMS) + 1000
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard > 0 else wanted, hard))
-    results: dict[str, object] = {"joins": []}
+    results: dict[str, object] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        peers.onto_the_last_core()
+        rooms = []
         for there, coming in ROOMS:
             with peers.lab(folder) as peer:
-                results["joins"] = [*results["joins"], joins(peer, there, coming)]  # type: ignore[misc]
+                rooms.append(joins(peer, there, coming))
+        results["joins"] = rooms
         load = peers.compiled(folder, "load")
         with peers.lab(folder, 4) as peer:
             results["secure_bytes_each"] = secure_memory(peer)

@@ -11,7 +11,6 @@ a second of the server's own processor most.
 import argparse
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -106,7 +105,7 @@ def loaded(peer: Peer, binary: Path, protocol: str, load: Load, seconds: float) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),  # noqa: PLW1509 - as above
+        preexec_fn=peers.onto_the_last_core,  # noqa: PLW1509 - no thread runs here
     ) as process:
         try:
             said = _conversation(process, peer)

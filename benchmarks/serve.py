@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import uvloop
-
 import stages
+from common.command_line import run_server
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import Limits
@@ -46,5 +45,5 @@ async def serve(number: int, port: int, folder: Path, members: int) -> None:
 
 if __name__ == "__main__":
     _, number, port, folder, *members = sys.argv
-    run = asyncio.run if int(number) < 4 else uvloop.run  # as a server by hand does
-    run(serve(int(number), int(port), Path(folder), int(members[0]) if members else 0))
+    work = serve(int(number), int(port), Path(folder), int(members[0]) if members else 0)
+    run_server(work, tls=stages.find(int(number)).wants_authority)

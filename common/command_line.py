@@ -16,7 +16,7 @@ import re
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ def serve(package: str | None, arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--levers", default="", help="as in framing=none")
     parser.add_argument("--folder", type=Path, help="where it keeps what must outlive it")
     options = parser.parse_args(arguments)
-    _run(lambda: _serve_in(package, options, stage.WARNING))
+    tls = hasattr(importlib.import_module(f"{package}.compose"), "server_tls")
+    _run(lambda: run_server(_serve(package, options, stage.WARNING), tls=tls))
 
 
 def chat(package: str | None, arguments: Sequence[str] | None = None) -> None:
@@ -186,18 +187,18 @@ def _run(work: Callable[[], None]) -> None:
         print()
 
 
-def _serve_in(package: str | None, options: argparse.Namespace, warning: str) -> None:
+def run_server(work: Coroutine[Any, Any, None], *, tls: bool) -> None:
     """In asyncio's own event loop, or, where there is TLS, in uvloop's: asyncio keeps a quarter of a MiB for each
     connection in TLS. (uvloop takes one newcomer a turn, so a crowd that comes at once is told of one by one.)"""
-    if not hasattr(importlib.import_module(f"{package}.compose"), "server_tls"):
-        asyncio.run(_serve(package, options, warning))
+    if not tls:
+        asyncio.run(work)
         return
     import uvloop
 
     while (free := os.open(os.devnull, os.O_RDWR)) < 3:  # started without stdin: libuv wants no socket in its place
         pass
     os.close(free)
-    uvloop.run(_serve(package, options, warning))
+    uvloop.run(work)
 
 
 async def _serve(package: str | None, options: argparse.Namespace, warning: str) -> None:

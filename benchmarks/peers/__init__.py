@@ -110,9 +110,19 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def onto_the_first_core() -> None:
+    """Where servers run. Of the processors that this process may use, which on a shared machine need not be all."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def onto_the_last_core() -> None:
+    """Where the load runs."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 @contextlib.contextmanager
-def running(command: Sequence[str], port: int, core: int = 0) -> Iterator[Peer]:
-    """A server on one core, until the block ends. Raises LabError where it does not listen in time."""
+def running(command: Sequence[str], port: int) -> Iterator[Peer]:
+    """A server on the first core, until the block ends. Raises LabError where it does not listen in time."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command,
@@ -120,7 +130,7 @@ def running(command: Sequence[str], port: int, core: int = 0) -> Iterator[Peer]:
             stdout=said,
             stderr=said,
             env={**os.environ, "PATH": SEARCHED},
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - no thread runs yet
+            preexec_fn=onto_the_first_core,  # noqa: PLW1509 - no thread runs here
         )
         try:
             _wait_until_it_listens(process, port)
