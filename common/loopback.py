@@ -166,6 +166,7 @@ class Loopback:
         self.intercept_tcp: InterceptTcp | None = None
         self.intercept_udp: InterceptUdp | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._carried: set[Address] = set()
         self._faces: dict[Address, socket.socket] = {}
         self._carrying: dict[Address, asyncio.Task[None]] = {}
@@ -188,14 +189,19 @@ class Loopback:
         return theirs
 
     def close(self) -> None:
-        """Stop carrying."""
-        self._lock.close()
+        """Stop carrying. The addresses are another network's to have once nothing of this one listens there."""
+        self._closed = True
+        self._give_back()
         for task in self._tasks:
             task.cancel()
         for _, tap in self.wire.taps:
             tap.close()
         self._faces.clear()
         self.wire.taps.clear()
+
+    def _give_back(self) -> None:
+        if self._closed and not self._tasks:
+            self._lock.close()
 
     def carry_tcp(self, host: LoopbackHost, port: int) -> None:
         """Stand before a listener of this host; a later one on the same port finds the relay still there."""
@@ -231,6 +237,7 @@ class Loopback:
             self._tasks.discard(task)
             for sock in owned:
                 sock.close()
+            self._give_back()
 
         task.add_done_callback(done)
         return task

@@ -299,3 +299,19 @@ def test_two_networks_at_once_have_addresses_of_their_own() -> None:
                 (await network.hosts["server"].listen(5001)).close()
 
     run(conversation())
+
+
+def test_addresses_are_given_back_only_when_nothing_listens_there_any_more() -> None:
+    async def conversation() -> None:
+        first = Loopback()
+        (await first.hosts["dns"].listen(0)).close()
+        tasks = list(first._tasks)
+        first.close()
+        second = Loopback()  # another process, at the worst moment
+        assert second.block != first.block
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert first._lock.fileno() == -1  # not `Loopback().block`: another process may have been quicker
+        second.close()
+
+    run(conversation())
