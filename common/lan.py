@@ -30,6 +30,8 @@ PREFIX: Final = "10.13.37"
 NETMASK: Final = "255.255.255.0"
 PLAN: Final = {"dns": 2, "server": 10, "alice": 21, "bob": 22, "carol": 23, "eve": 66, "mallory": 99}
 """The hosts of the lab and the last byte of their addresses."""
+CARDS: Final = {name: f"02:00:00:00:00:{number:02x}" for name, number in PLAN.items()}
+"""Their network cards, on either network: addresses that are administered locally (IEEE 802)."""
 
 IP_TRANSPARENT: Final = 19
 _AGEING: Final = {"hub": "0", "switch": "30000"}
@@ -44,7 +46,7 @@ class LanHost(Host):
 
     def __init__(self, name: str, orders: socket.socket) -> None:
         super().__init__(name, f"{PREFIX}.{PLAN[name]}")
-        self.mac = f"02:00:00:00:00:{PLAN[name]:02x}"
+        self.mac = CARDS[name]
         self._orders = orders
 
     def make(self, kind: int, *, transparent: bool = False) -> socket.socket:

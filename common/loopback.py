@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 from common import dns, frames
 from common.errors import LabError
 from common.hosts import Host, bound, connected, listening, tcp_socket
-from common.lan import PLAN, Kind
+from common.lan import CARDS, PLAN, Kind
 from common.session import Address
 
 PUBLIC: Final = "127.0"
@@ -55,7 +55,7 @@ class LoopbackHost(Host):
     def __init__(self, name: str, network: "Loopback") -> None:
         super().__init__(name, f"{PUBLIC}.{network.block}.{PLAN[name]}")
         self.private = f"{PRIVATE}.{network.block}.{PLAN[name]}"
-        self.mac = f"02:00:00:00:00:{PLAN[name]:02x}"
+        self.mac = CARDS[name]
         self.network = network
 
     async def listen(self, port: int) -> socket.socket:

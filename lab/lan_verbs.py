@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from common import lan_enter
 from common.errors import LabError
-from common.lan import PLAN, PREFIX, Kind
+from common.lan import CARDS, PLAN, PREFIX, Kind
 from common.text import printable
 from lab import running
 from lab.capture import MAX_FRAME, Recording
@@ -28,7 +28,7 @@ QUEUED: Final = 10_000
 SHOWN: Final = 300
 """How many characters of a frame's words are shown in a line."""
 NAMES: Final = {f"{PREFIX}.{number}": name for name, number in PLAN.items()}
-CARDS: Final = {f"02:00:00:00:00:{number:02x}": name for name, number in PLAN.items()}
+HOSTS: Final = {card: name for name, card in CARDS.items()}
 
 
 def execute(lab: str, host: str, command: list[str]) -> NoReturn:
@@ -202,7 +202,7 @@ def name_line(frame: bytes) -> str:
     asker, server = (packet[IP].src, packet[IP].dst)[:: -1 if record.header.qr else 1]
     if not record.header.qr:
         return printable(f"{_host(asker)} asks {_host(server)}: {name}, {_type(kind)}?")
-    card = CARDS.get(packet[Ether].src, packet[Ether].src)
+    card = HOSTS.get(packet[Ether].src, packet[Ether].src)
     forged = "" if card == _host(server) else f" (from the card of {card})"
     return printable(f"{_host(server)}{forged} answers {_host(asker)}: {name}, {_type(kind)}: {answers}")
 

@@ -1,10 +1,11 @@
 """Facts of a run about what carries the messages: ports and frames, TLS, and who claims an address by ARP."""
 
+import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
 from attacks.packets import ACK, SYN
-from common.lan import PLAN, PREFIX
+from common.lan import CARDS, PLAN, PREFIX
 from lab.answers import frame_number
 from lab.fact import Fact, words
 from lab.last_run import Absent, Run
@@ -13,8 +14,8 @@ from lab.reading import name_of
 from lab.tls_records import APPLICATION, CLIENT_HELLO, SERVER_HELLO, VERSIONS, hello, records, server_name, version
 
 DNS_PORTS: Final = (53, 5053)
-_MALLORY: Final = bytes([2, 0, 0, 0, 0, PLAN["mallory"]])
-_SERVER: Final = bytes(int(part) for part in f"{PREFIX}.{PLAN['server']}".split("."))
+_MALLORY: Final = bytes.fromhex(CARDS["mallory"].replace(":", ""))
+_SERVER: Final = socket.inet_aton(f"{PREFIX}.{PLAN['server']}")
 
 
 def server_port_of_client(run: Run) -> Fact:

@@ -16,6 +16,7 @@ from stages.stage3_symmetric.room_key import (
     Grant,
     KeyGrant,
     KeyRequest,
+    Kind,
     NotOpened,
     RoomKey,
     Say,
@@ -61,8 +62,10 @@ async def reference_opens(at: Asking) -> str:
 async def opens_reference(at: Asking) -> str:
     """What the reference seals, the learner opens."""
     key = os.urandom(32)
-    for kind, sender, to in (("room", "alice", None), ("direct", "bob", "alice"), ("whisper", "bob", "carol")):
-        message = RoomKey(key, Ciphers()).seal(kind, sender, to, (4, 2), TEXT)  # type: ignore[arg-type]
+    cases: tuple[tuple[Kind, str, str | None], ...]
+    cases = (("room", "alice", None), ("direct", "bob", "alice"), ("whisper", "bob", "carol"))
+    for kind, sender, to in cases:
+        message = RoomKey(key, Ciphers()).seal(kind, sender, to, (4, 2), TEXT)
         returned = await at.returned("room_key_open", key.hex(), plain(message))
         if returned.raised:
             return f"RoomKey.open raises {returned.raised} for a {kind} message that the reference sealed."
