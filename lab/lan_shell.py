@@ -31,6 +31,8 @@ from lab.running import About, Answer, Control, folder_of_its_own
 from lab.runs import ROOT
 from stages import Stage
 
+END_SECONDS: Final = 1.0
+"""How long a server may take to end, once it is told to."""
 START_SECONDS: Final = 15.0
 """How long the stage's server may take until it listens."""
 
@@ -107,7 +109,7 @@ async def open_lan(stage: Stage, wishes: Wishes) -> int:
                 else:
                     await _in_windows(there, ready, leave)
             except LabError:
-                if not leave.is_set():  # Ctrl-C ends what had just been started as well, which is no fault of that
+                if not leave.is_set():  # whoever leaves while the server starts is told of no fault of it
                     raise
     with contextlib.suppress(OSError):  # the terminal may be what has ended
         print("The LAN has ended; nothing of it is left.", flush=True)
@@ -158,14 +160,20 @@ async def _by_hand(there: OpenLan, ready: socket.socket, leave: asyncio.Event, w
     """Run the server here, say how to come in, and wait."""
     print(f"The LAN of stage {there.stage.number} is up: LAN {there.about.id}. {why}", flush=True)
     command = there.entering("server", "server")
-    server = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL)
+    # In a session of its own: Ctrl-C is for us. A Python that is just starting answers it with a traceback.
+    server = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, start_new_session=True)
+    ends = [asyncio.create_task(server.wait()), asyncio.create_task(leave.wait())]
     try:
-        await _listening(there, ready, server.wait())
+        await _listening(there, ready, asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED))
         print(how_to_come_in(there), flush=True)
         await leave.wait()
     finally:
-        there.lan.close()  # which ends the server too
-        await server.wait()
+        ends[1].cancel()
+        with contextlib.suppress(ProcessLookupError):
+            server.terminate()
+        await asyncio.wait(ends[:1], timeout=END_SECONDS)
+        there.lan.close()  # which ends whatever has not ended
+        await ends[0]
 
 
 async def _in_windows(there: OpenLan, ready: socket.socket, leave: asyncio.Event) -> None:
