@@ -9,6 +9,7 @@ import asyncio
 import random
 import socket
 import ssl
+import sys
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -96,6 +97,7 @@ class ServerRuntime:
         self.working = 0
         """How many connections wait for the pool."""
         self.stopped = False
+        self.told = ""
         self._lines: list[bytes] = []
         """What goes to the room, and is not in the outboxes yet."""
         self._everyone: Everyone[Any] = Everyone()
@@ -127,6 +129,12 @@ class ServerRuntime:
             connection.transport.abort()
         await asyncio.gather(*(connection.lost for connection in remaining))
         self.pool.shutdown(cancel_futures=True)
+
+    def tell(self, sentence: str) -> None:
+        """Tell the operator what is wrong; the same thing once, until something goes well again."""
+        if sentence != self.told:
+            self.told = sentence
+            print(f"! {sentence}", file=sys.stderr, flush=True)
 
     def perform(self, by: "_Connection | None", effects: Iterable[ServerEffect]) -> None:
         """Carry out what a session answered; without `by`, what the operator wants, for sessions that are named."""
@@ -290,10 +298,16 @@ class _Connection(asyncio.Protocol):
         if done.cancelled() or self.gone:
             return
         self.read_on()
-        if done.exception():
-            self.refuse("failed", "The server could not do that; its operator can see why.")
-            done.result()  # raises: asyncio shows it to the operator
-        self.runtime.perform(self, work.then(done.result()))
+        try:
+            effects = work.then(done.result())
+        except Exception as error:
+            self.refuse("failed", "The server could not do that just now; its operator can see why.")
+            if not isinstance(error, LabError):
+                raise  # asyncio shows it to the operator
+            self.runtime.tell(str(error))
+            return
+        self.runtime.told = ""
+        self.runtime.perform(self, effects)
         self.read()
 
     def spend(self, size: int) -> None:
@@ -468,8 +482,11 @@ class Client(asyncio.Protocol):
             effects = commands.typed(self.session, line)
         except LabError as error:
             effects = _cannot_go_on(error)
-        if self.transport.is_closing() and (line.strip() and not effects or any(isinstance(e, Send) for e in effects)):
+        sends = any(isinstance(effect, Send) for effect in effects)
+        if self.transport.is_closing() and (sends or (line.strip() and not effects)):
             effects = [notice("There is no connection to the server right now; that was not sent.")]
+        elif line.strip() and not effects:
+            effects = [notice("Nobody else is here yet; that was not sent.")]
         self.perform(effects)
 
     def perform(self, effects: Sequence[ClientEffect]) -> None:
