@@ -53,7 +53,7 @@ def server_context(folder: Path, authority: Path) -> ssl.SSLContext:
             try:
                 renew(folder, authority)
                 certificate = load_certificate(context, folder)  # whoever connects next gets it
-            except (LabError, OSError) as error:  # as on a full disk; the old one is good for some days yet
+            except LabError as error:  # as on a full disk; the old one is good for some days yet
                 print(f"! The server's certificate cannot be renewed: {error}", file=sys.stderr, flush=True)
 
     context.sni_callback = hello
@@ -61,8 +61,13 @@ def server_context(folder: Path, authority: Path) -> ssl.SSLContext:
 
 
 def load_certificate(context: ssl.SSLContext, folder: Path) -> x509.Certificate:
-    """Let the server use the certificate in its folder, and return it."""
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    """Let the server use the certificate in its folder, and return it. Raises LabError where OpenSSL cannot read it."""
+    try:
+        context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    except OSError as error:  # ssl.SSLError is one
+        raise LabError(
+            f"{folder}/server.key and server.pem cannot be used ({error}); move both away, and new ones are made."
+        ) from None
     return x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
 
 
@@ -94,7 +99,7 @@ def renew(folder: Path, authority: Path) -> None:
     trusts, so it is never made behind the operator's back.
     """
     ca_file = authority / "ca.pem"
-    ca_key, ca = private_key(authority / "ca.key"), certificate_in(ca_file)
+    ca_key, ca = private_key(authority / "ca.key"), authority_in(ca_file)
     if ca and ca.public_key() != ca_key.public_key():
         raise LabError(
             f"{ca_file} is not the certificate of {authority}/ca.key; move both away, and give out a new one."
@@ -103,7 +108,7 @@ def renew(folder: Path, authority: Path) -> None:
         ca = authority_certificate(ca_key)  # of the same name and key: what clients have is good until it ends
         write(ca_file, ca.public_bytes(Encoding.PEM), 0o644)
     server_key, leaf = private_key(folder / "server.key"), certificate_in(folder / "server.pem")
-    if not (leaf and is_good(leaf, server_key, ca)):
+    if not (leaf and is_good(leaf, server_key, ca) and is_alone(leaf, folder / "server.pem")):
         leaf = server_certificate(server_key.public_key(), ca, ca_key)
         write(folder / "server.pem", leaf.public_bytes(Encoding.PEM), 0o644)
 
@@ -114,15 +119,34 @@ def certificate_in(file: Path) -> x509.Certificate | None:
         return x509.load_pem_x509_certificate(file.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
+    except OSError as error:
+        raise LabError(f"{file} cannot be read ({error.strerror}); mend that and start again.") from None
+
+
+def authority_in(file: Path) -> x509.Certificate | None:
+    """The authority's certificate; None where there is none, or where it is damaged: then it does not fit its own
+    signature, though it may look like one."""
+    ca = certificate_in(file)
+    try:
+        if ca:
+            ca.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return None
+    return ca
 
 
 def is_good(leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey, ca: x509.Certificate) -> bool:
     """Is this a certificate for this key, of this authority, and for some time yet?"""
     try:
         leaf.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return leaf.public_key() == key.public_key() and lasts(leaf)
+
+
+def is_alone(leaf: x509.Certificate, file: Path) -> bool:
+    """Is it all that the file holds? OpenSSL would send what comes after it, too."""
+    return file.read_bytes() == leaf.public_bytes(Encoding.PEM)
 
 
 def authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

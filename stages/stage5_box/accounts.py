@@ -130,7 +130,7 @@ class Accounts:
                     "(name TEXT PRIMARY KEY, skeleton TEXT UNIQUE NOT NULL, stored BLOB NOT NULL)"
                 )
                 database.execute(f"PRAGMA user_version = {VERSION}")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             why = " ".join(str(error).split())
             raise LabError(f"{self.file} is no database of accounts ({why}); move it away and register anew.") from None
         except OSError as error:
@@ -143,7 +143,7 @@ class Accounts:
         try:
             with self._connected() as database:
                 yield database
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a damaged schema
             raise LabError(f"{self.file} cannot be used ({error}); mend that, and people can come in again.") from None
 
     @contextlib.contextmanager
