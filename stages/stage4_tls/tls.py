@@ -117,7 +117,7 @@ def certificate_in(file: Path) -> x509.Certificate | None:
     """The certificate in this file; None where there is none, or where it is damaged."""
     try:
         return x509.load_pem_x509_certificate(file.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, x509.InvalidVersion):
         return None
     except OSError as error:
         raise LabError(f"{file} cannot be read ({error.strerror}); mend that and start again.") from None

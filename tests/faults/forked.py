@@ -5,7 +5,6 @@ the same call that `python -m` makes, in a process of its own, which can be kill
 """
 
 import importlib
-import io
 import multiprocessing
 import os
 import signal
@@ -90,8 +89,7 @@ def _run(package: str, program: str, arguments: tuple[str, ...], typed: int, pri
     os.dup2(typed, 0)
     for standard in (1, 2):
         os.dup2(printed, standard)
-    sys.stdin, sys.stdout = io.TextIOWrapper(open(0, "rb", closefd=False)), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", closefd=False)
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(end, mode, closefd=False) for end, mode in enumerate("rww"))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     module = importlib.import_module(f"stages.{package}.{program}")
     run = module.serve if program == "server" else module.chat
