@@ -124,6 +124,7 @@ class Soak:
     async def watch(self, until: float) -> None:
         """Ask the server what it holds, and say how it goes."""
         told = began = time.monotonic()
+        seen = 0
         while time.monotonic() < until:
             await asyncio.sleep(min(1.0, max(0.0, until - time.monotonic())))
             held = await self.server.held()
@@ -137,15 +138,23 @@ class Soak:
                     f"{len(self.room.ledger.wrong)} wrong",
                     flush=True,
                 )
+                for sentence in self.room.ledger.wrong[seen : seen + 3]:
+                    print(f"! {sentence}", flush=True)
+                seen = len(self.room.ledger.wrong)
 
 
 def of_memory(samples: list[tuple[float, int]], seconds: float) -> tuple[str, list[str]]:
-    """What the server's memory did after the first third, and what is wrong with it."""
+    """What the server's memory did after the first third, and what is wrong with it.
+
+    Of every tenth of that time the smallest value counts: a password that is just being hashed takes 19 MiB and gives
+    them back, and a leak lifts the floor.
+    """
     later = samples[len(samples) // 3 :]
-    slope = statistics.linear_regression([at for at, _ in later], [size for _, size in later]).slope * 60
     tenth = max(1, len(later) // 10)
-    growth = statistics.median(s for _, s in later[-tenth:]) - statistics.median(s for _, s in later[:tenth])
-    words = f"memory {later[-1][1] / 1024:.1f} MiB, {growth:+.0f} KiB after the first third, {slope:+.0f} KiB a minute"
+    floor = [min(later[start : start + tenth], key=lambda sample: sample[1]) for start in range(0, len(later), tenth)]
+    slope = statistics.linear_regression(*zip(*floor, strict=True)).slope * 60 if len(floor) > 1 else 0
+    growth = floor[-1][1] - floor[0][1]
+    words = f"memory {floor[-1][1] / 1024:.1f} MiB, {growth:+.0f} KiB after the first third, {slope:+.0f} KiB a minute"
     steep = slope > SLOPE_KIB and seconds >= 120
     return words, [words] if growth > GROWTH_KIB or steep else []
 

@@ -129,6 +129,7 @@ class Member:
 
     async def leaves(self) -> None:
         """Leave in order."""
+        self._in.clear()
         if self.client:
             self.client.close()
             await self.client.ended.wait()

@@ -87,6 +87,7 @@ def until(program: Program, words: str) -> None:
         assert not line.startswith("! "), line
 
 
+@pytest.mark.skipif(not WHOLE, reason="make faults runs it")
 def test_authority_that_has_ended_by_a_clock_is_one_sentence_and_all_is_well_when_the_clock_is(
     start: Start, wall: Wall, tmp_path: Path
 ) -> None:

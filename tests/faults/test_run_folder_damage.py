@@ -1,5 +1,6 @@
 """What a learner keeps, damaged at random: the run folder's captures, verdicts and answers, and the progress file."""
 
+import io
 import random
 import shutil
 from collections import Counter
@@ -24,11 +25,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     desk = tmp_path / "desk"
     desk.mkdir()
     monkeypatch.chdir(desk)
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
     monkeypatch.setenv("XDG_DATA_HOME", str(desk / "data"))
     progress._say_once.cache_clear()
     assert lab(["stage-1", "sniffer", "--network", "loopback"]) == 0
     assert lab(["stage-1", "capture", "--network", "loopback"]) == 0
-    assert lab(["stage-1", "quiz", "--question", "who-could-tell"]) in (0, 1, 2)
+    assert lab(["stage-1", "quiz", "--question", "who-could-tell"]) == 0
     return desk
 
 
