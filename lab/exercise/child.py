@@ -204,19 +204,23 @@ class Nursery:
                 self.running.pop(pid, None)
 
     def watch(self) -> None:
-        """End a program that has more in memory than one may, or the largest where all have more than all may."""
+        """End a program that has more threads or memory than one may, or the largest where all have more than all may."""
         self.bury()
-        sizes = {pid: _resident(pid) for pid in self.running}
-        largest = max(sizes, key=sizes.__getitem__, default=0)
-        if largest and (sizes[largest] > MOST_RESIDENT or sum(sizes.values()) > MOST_TOGETHER):
-            os.kill(largest, signal.SIGKILL)
+        taken = {pid: _taken(pid) for pid in self.running}
+        together = sum(size for _, size in taken.values())
+        for pid, (threads, size) in sorted(taken.items(), key=lambda each: each[1][1], reverse=True):
+            if threads > jail.THREADS or size > MOST_RESIDENT or together > MOST_TOGETHER:
+                os.kill(pid, signal.SIGKILL)
+                together -= size
 
 
-def _resident(pid: int) -> int:
+def _taken(pid: int) -> tuple[int, int]:
+    """How many threads a process has, and how many bytes of memory (proc_pid_stat(5), fields 20 and 24)."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return int(fields[17]), int(fields[21]) * resource.getpagesize()
     except (OSError, IndexError):
-        return 0
+        return 0, 0
 
 
 def _only(sock: int, printed: int) -> socket.socket:

@@ -60,7 +60,7 @@ class Serve(Line, frozen=True):
 
 
 class Join(Line, frozen=True):
-    """Be somebody's client. `ca`: the authority's certificate, where another than a learner's server made it."""
+    """Be somebody's client. `ca`: the authority's certificate, given out of band, where the stage has one."""
 
     folder: str
     host: str
