@@ -11,6 +11,7 @@ screen, no referee. What its programs have to say is said in the messages of `li
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import py_compile
@@ -39,18 +40,22 @@ GIVEN: Final = "given"
 AUTHORITIES: Final = "authorities.pem"
 """What takes the place of the authorities that this machine trusts."""
 NEEDED: Final = (
+    "common.command_line",
     "common.files",
     "common.threads",
+    "common.what_if.display_raw",
+    "common.what_if.framing_none",
     "cryptography.hazmat.primitives.asymmetric.x25519",
     "cryptography.hazmat.primitives.ciphers.aead",
     "cryptography.hazmat.primitives.kdf.hkdf",
+    "cryptography.hazmat.primitives.serialization",
     "cryptography.x509",
     "nacl.public",
     "nacl.pwhash",
     "nacl.utils",
     "sqlite3",
 )
-"""What the stages import: done once, before anybody is forked."""
+"""What the stages import: done once, before anybody is forked, where the submission names it at all."""
 LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 COMPILE_SECONDS: Final = 4
 MOST_DESCRIPTORS: Final = 1 << 16
@@ -238,8 +243,10 @@ def main() -> None:
     repository, folder = Path(sys.argv[2]), Path(sys.argv[3])
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != repository.resolve()]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bench
+    sources = b"".join(file.read_bytes() for file in (folder / GIVEN / PACKAGE).rglob("*.py"))
     for name in NEEDED:
-        importlib.import_module(name)
+        if name.partition(".")[0].encode() in sources:
+            importlib.import_module(name)
     compiled(folder / GIVEN / PACKAGE)
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the library reads its configuration, which no program sees
     seen = visible(repository, folder)
@@ -261,6 +268,7 @@ def main() -> None:
         os.environ["SSL_CERT_FILE"] = str(nursery.given / AUTHORITIES)
     place = f"{nursery.scratch}/{{home}}" if not nursery.apart else str(jail.HOME)
     orders.send(encode(lines.Ready(not nursery.why_not, nursery.why_not[:300], place)))
+    gc.freeze()  # or each program's collector would touch, and so copy, all that was imported here
     nursery.serve()
 
 

@@ -31,7 +31,7 @@ SUBMISSION: Final = f"{GIVEN}/submission"
 
 
 class Nursery:
-    """The child process of one check. `start` it first, `close` it last."""
+    """The child process of one check. `launch` it first, then `start` it, `close` it last."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,15 +42,15 @@ class Nursery:
         self._printed: list[str] = []
         self._made = 0
 
-    async def start(self) -> None:
-        """Start the process. Raises LabError."""
+    def launch(self) -> None:
+        """Start the process; what else has to be made ready can be, until it is awaited."""
         for name in ("scratch", "root", "printed"):
             (self.folder / name).mkdir()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders.setblocking(False)
         child = str(Path(__file__).with_name("child.py"))
         with theirs, (self.folder / "complaints").open("ab") as complaints:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+            self._process = subprocess.Popen(
                 [
                     sys.executable,
                     "-I",
@@ -70,6 +70,9 @@ class Nursery:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
+
+    async def start(self) -> None:
+        """Wait until it stands. Raises LabError."""
         line = None
         with contextlib.suppress(TimeoutError):
             line = await self._ready()
@@ -144,6 +147,8 @@ class Nursery:
 
     def close(self) -> None:
         """End everything that was started in it, and wait until it is gone."""
+        if self._process.returncode is not None:
+            return
         for made in list(self._programs.values()):
             made.close()
         self._orders.close()
