@@ -177,7 +177,10 @@ class _Work:
             (folder / path).write_bytes(data)
         found = await self.grader(folder)
         if "outcome" not in found:
-            grade.status, grade.reason = "failed", printable(str(found.get("error", "the grader said nothing")))[:MOST_SAID]
+            grade.status, grade.reason = (
+                "failed",
+                printable(str(found.get("error", "the grader said nothing")))[:MOST_SAID],
+            )
             return
         outcome = found["outcome"]
         grade.requirements = {one["id"]: one["status"] for one in outcome["requirements"]}
@@ -291,5 +294,11 @@ def _close(
     if failed:
         report.line(f"Not graded: {', '.join(failed)}; start it again for these.", "bold yellow")
     if wishes.as_json:
-        counts = {"submissions": len(grades), "graded_now": graded, "passed": passed, "not_graded": failed, "left_out": left_out}
+        counts = {
+            "submissions": len(grades),
+            "graded_now": graded,
+            "passed": passed,
+            "not_graded": failed,
+            "left_out": left_out,
+        }
         print(json.dumps({**counts, "files": [str(file) for file in files]}))

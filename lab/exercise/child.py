@@ -2,10 +2,10 @@
 
     python -I -B child.py SOCKET REPOSITORY FOLDER [--no-namespaces]
 
-It is given orders by `lab.exercise.nursery`, and never runs a line of the learner's: each program imports the submission
-itself, when it is shut in. So no thread, no open file and no patched module of one program is ever in another, and
-nothing that the learner's code does can answer in this process's place. It holds nothing of the bench: no canary, no
-screen, no referee. What its programs have to say is said in the messages of `lines`.
+It is given orders by `lab.exercise.nursery`, and never runs a line of the learner's: each program imports the
+submission itself, when it is shut in. So no thread, no open file and no patched module of one program is ever in
+another, and nothing that the learner's code does can answer in this process's place. It holds nothing of the bench: no
+canary, no screen, no referee. What its programs have to say is said in the messages of `lines`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ MOST_TOGETHER: Final = 2048 * jail.MEGABYTE
 
 def visible(repository: Path, folder: Path) -> dict[Path, Path]:
     """The folders that a program sees, and where they are: of the repository its ground floor only, and no stage."""
-    python = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    python = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     places = {Path(path).resolve() for path in LIBRARIES} | {Path(path) for path in (*python, repository / "common")}
     there = {path: path.resolve() for path in sorted(places) if path.is_dir()}
     whole = {at: place for at, place in there.items() if not any(other in at.parents for other in there)}
@@ -209,7 +209,7 @@ class Nursery:
                 self.running.pop(pid, None)
 
     def watch(self) -> None:
-        """End a program that has more threads or memory than one may, or the largest where all have more than all may."""
+        """End a program that has more threads or memory than one may; the largest, where together they have too much."""
         self.bury()
         taken = {pid: _taken(pid) for pid in self.running}
         together = sum(size for _, size in taken.values())

@@ -2,9 +2,9 @@
 
 Two walls, one inside the other. The outer one (`namespaces`, `enter`) holds all programs of a check: users, processes,
 mounts and an empty network of their own, and a root folder in which there is nothing but what is listed: Python, its
-libraries, `common/` and the submission, all of it read-only. The inner one (`apart`) holds one program: it sees no other
-process, shares no memory, no socket and no folder with another program of the same submission, so that Alice's client
-has no way to Bob's but the wire; each folder that all have is there in a layer of its own, whose locks are its own.
+libraries, `common/` and the submission, all of it read-only. The inner one (`apart`) holds one program: it sees no
+other process, shares no memory, no socket and no folder with another program of the same submission, so that Alice's
+client has no way to Bob's but the wire. A folder that all see is in a layer of its own for each, and so are its locks.
 Privileges are given up, and most ways into the kernel refused (`syscalls`), before the learner's code is imported.
 
 Where the machine forbids any of it, limits and refused calls remain, and the grade says that it was not isolated.
@@ -164,7 +164,7 @@ def _move_to(root: Path) -> None:
 
 
 def next_apart() -> int:
-    """Whoever is forked next is process 1 of a namespace of processes. Returns what `next_beside` wants; raises OSError."""
+    """Whoever is forked next is process 1 of its own processes. Returns what `next_beside` wants; raises OSError."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY)
     if _libc().unshare(NEW_PID):
         raise OSError(ctypes.get_errno(), "a namespace of processes")
@@ -198,7 +198,9 @@ def apart(home: str, shared: Iterable[Path]) -> None:
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _mount("/", "", MS_REC | MS_PRIVATE)
     _mount(HOME, "", MS_BIND, what=HOMES / home)
-    with contextlib.suppress(OSError):  # an old kernel: then these folders' locks, by which bits could be told, are all's
+    with contextlib.suppress(
+        OSError
+    ):  # an old kernel: then these folders' locks, by which bits could be told, are all's
         for place in shared:
             _mount(place, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, f"lowerdir={place}:{EMPTY}")
     for folder in (HOMES, Path("/proc")):

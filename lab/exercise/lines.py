@@ -126,7 +126,7 @@ class Tried(Line, frozen=True):
 
 
 class Home(Line, frozen=True):
-    """The first thing that a program says, before the learner's code is there; a descriptor of its home comes with it."""
+    """What a program says first, before the learner's code is there; a descriptor of its home comes with it."""
 
 
 class Imported(Line, frozen=True):

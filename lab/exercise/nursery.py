@@ -87,9 +87,7 @@ class Nursery:
         imported: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         program.heard = lambda line: None if imported.done() else imported.set_result(line)
         program.tell(lines.Import())
-        await asyncio.wait(
-            [imported, program.trouble], timeout=IMPORT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait([imported, program.trouble], timeout=IMPORT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         program.close()
         if program.trouble.done() and not imported.done():
             raise program.trouble.result()

@@ -99,7 +99,9 @@ class Asking:
         program.heard = lambda line: done(b"") if isinstance(line, lines.Refused) else None
         try:
             where = (f"server.{DOMAIN}", self.stage.port)
-            program.tell(lines.Join(program.place("alice"), "alice", where, "alice", secrets.token_urlsafe(9), True, ca))
+            program.tell(
+                lines.Join(program.place("alice"), "alice", where, "alice", secrets.token_urlsafe(9), True, ca)
+            )
             await asyncio.wait({answer, program.trouble}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             program.check()
             if not answer.done():

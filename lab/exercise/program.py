@@ -127,8 +127,8 @@ class Program:
         return f"{self.home}/{name}"
 
     def taken(self, place: str, most: int = 1 << 20) -> dict[str, bytes]:
-        """The files in a folder of its home. Only ordinary ones, and no link is followed: they could lead to the bench's
-        own, or to something that never ends."""
+        """The files in a folder of its home. Only ordinary ones, and no link is followed: they could lead to the
+        bench's own, or to something that never ends."""
         found: dict[str, bytes] = {}
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with contextlib.ExitStack() as opened:
@@ -196,8 +196,8 @@ class Program:
         self._heard(line)
 
     def _first(self) -> bytes:
-        """Its first words, which the learner's code cannot say: a descriptor of its home comes with them, if all is well.
-        Whatever later comes with its words is thrown away by the kernel."""
+        """Its first words, which the learner's code cannot say: a descriptor of its home comes with them, if all is
+        well. Whatever later comes with its words is thrown away by the kernel."""
         data, descriptors, _, _ = socket.recv_fds(self._sock, lines.LINE_BYTES, 1)
         if descriptors:
             self._home = descriptors[0]

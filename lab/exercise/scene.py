@@ -174,7 +174,9 @@ class ExerciseScene(Scene):
                 "Your server made no ca.pem in ca/, beside its own folder: nobody can verify it. Is there a server_tls "
                 "in compose.py, and does it return a context?"
             )
-        self._take_over(program, "ca", "ca")  # what an operator gives to the members, and what the bench makes certificates with
+        self._take_over(
+            program, "ca", "ca"
+        )  # what an operator gives to the members, and what the bench makes certificates with
         try:
             yield Running((f"{at.name}.{DOMAIN}", self.stage.port), lambda session, effects: None)
         finally:
@@ -195,7 +197,9 @@ class ExerciseScene(Scene):
         self.seats.append(seat)
         authority = self.folder / "ca" / "ca.pem"
         ca = authority.read_text(errors="replace") if authority.exists() else ""  # given out of band
-        order = lines.Join(seat.program.place(person.name), host.name, self.address, person.name, person.password, person.register, ca)
+        order = lines.Join(
+            seat.program.place(person.name), host.name, self.address, person.name, person.password, person.register, ca
+        )
         seat.program.tell(order)
         await asyncio.wait(
             [seat.started, seat.program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED

@@ -251,7 +251,8 @@ CHANNELS = {
         f"{LOCK.format(kind='fcntl.F_WRLCK')}))[0] != fcntl.F_UNLCK"
     ),
     "the_kernels_keyring": (
-        "call = ctypes.CDLL(None).syscall\nadd, control = (248, 250) if os.uname().machine == 'x86_64' else (217, 219)\n"
+        "call = ctypes.CDLL(None).syscall\n"
+        "add, control = (248, 250) if os.uname().machine == 'x86_64' else (217, 219)\n"
         "tell = lambda nonce: call(add, b'user', nonce.encode(), b'x', 1, -4)\n"
         "knows = lambda nonce: call(control, 10, -4, b'user', nonce.encode(), 0) > 0"
     ),
