@@ -68,7 +68,7 @@ MOST_TOGETHER: Final = 2048 * jail.MEGABYTE
 def visible(repository: Path, folder: Path) -> dict[Path, Path]:
     """The folders that a program sees, and where they are: of the repository its ground floor only, and no stage."""
     python = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    places = {Path(path).resolve() for path in LIBRARIES} | {Path(path) for path in (*python, repository / "common")}
+    places = {*(Path(path).resolve() for path in LIBRARIES), *map(Path, python), repository / "common"}
     there = {path: path.resolve() for path in sorted(places) if path.is_dir()}
     whole = {at: place for at, place in there.items() if not any(other in at.parents for other in there)}
     return whole | {jail.GIVEN: folder / GIVEN}
@@ -168,15 +168,14 @@ class Nursery:
         return jail.HOMES if self.walled else self.folder / "scratch"
 
     def shut_in(self, home: str) -> str:
-        """In a program's process, before anything of the learner's is there: the inner wall. Returns why calls into the
-        kernel cannot be refused, where that is so; raises OSError."""
-        if self.apart:
-            jail.apart(home, self.shared)
+        """In a program's process, before anything of the learner's is there: the inner wall. Returns what is missing
+        of it; raises OSError."""
+        missing = jail.apart(home, self.shared) if self.apart else ""
         place = jail.HOME if self.apart else self.scratch / home
         os.chdir(place)
         os.environ["TMPDIR"] = str(place)
         jail.limits(isolated=self.apart)
-        return jail.give_up_all_privileges(self.capabilities) if self.capabilities else "this needs Linux"
+        return missing or (jail.give_up_all_privileges(self.capabilities) if self.capabilities else "this needs Linux")
 
     def try_apart(self) -> None:
         """Find out, by a program that does nothing else, whether programs can be apart."""
@@ -209,7 +208,7 @@ class Nursery:
                 self.running.pop(pid, None)
 
     def watch(self) -> None:
-        """End a program that has more threads or memory than one may; the largest, where together they have too much."""
+        """End a program that has more threads or memory than one may, and the largest of too many."""
         self.bury()
         taken = {pid: _taken(pid) for pid in self.running}
         together = sum(size for _, size in taken.values())

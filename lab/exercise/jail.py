@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import re
 import resource
 import struct
 import sys
@@ -73,6 +74,8 @@ HOMES: Final = Path("/lab-homes")
 GIVEN: Final = Path("/lab-given")
 """Where all programs have what they are given: the submission, and what its probes need there."""
 EMPTY: Final = Path("/lab-empty")
+SPECIAL: Final = re.compile(r"([:,\\])")
+"""What has a meaning in the options of an overlay."""
 DEVICES: Final = (Path("/dev/null"), Path("/dev/urandom"))
 
 
@@ -191,20 +194,23 @@ def no_home(name: str) -> None:
     _libc().umount2(str(HOMES / name).encode(), MNT_DETACH)
 
 
-def apart(home: str, shared: Iterable[Path]) -> None:
-    """As process 1 of a program's own processes: what it writes is at HOME, and it shares nothing with others.
-    Raises OSError."""
+def apart(home: str, shared: Iterable[Path]) -> str:
+    """As process 1 of a program's own processes: what it writes is at HOME, and it shares nothing with others. Returns
+    what it does share with them, where that cannot be helped; raises OSError."""
     _new(NEW_USER | NEW_MOUNTS | NEW_NETWORK | NEW_IPC)
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _mount("/", "", MS_REC | MS_PRIVATE)
     _mount(HOME, "", MS_BIND, what=HOMES / home)
-    with contextlib.suppress(
-        OSError
-    ):  # an old kernel: then these folders' locks, by which bits could be told, are all's
-        for place in shared:
-            _mount(place, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, f"lowerdir={place}:{EMPTY}")
+    missing = ""
+    try:
+        for place in shared:  # a lock on a file is seen by all who have that file: a layer has files of its own
+            lower = SPECIAL.sub(r"\\\1", str(place))
+            _mount(place, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, f"lowerdir={lower}:{EMPTY}")
+    except OSError:
+        missing = "this kernel has no layers of folders (overlay), so locks on files can be seen by all programs"
     for folder in (HOMES, Path("/proc")):
         _mount(folder, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0")
+    return missing
 
 
 def give_up_all_privileges(capabilities: int) -> str:

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 import stages
 from lab.exercise import check as checking
-from lab.exercise import nursery
+from lab.exercise import child, nursery
 from lab.exercise.outcome import Outcome
 from lab.network import memory
 from lab.runs import ROOT
@@ -411,3 +414,27 @@ def test_program_that_makes_threads_without_end_is_ended(tmp_path: Path) -> None
     if not outcome.isolated:
         pytest.skip(f"needs namespaces: {outcome.not_isolated}")
     assert "thread" in observed(outcome) or "ended without a word" in observed(outcome)
+
+
+def test_program_that_takes_more_memory_than_one_may_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("what a process takes is read from /proc")
+    both = [subprocess.Popen([sys.executable, "-c", f"x = b'x' * ({n} << 20); input()"], stdin=-1) for n in (1, 99)]
+    small, large = both
+    try:
+        while child._taken(large.pid)[1] < 99 << 20:
+            assert large.poll() is None
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            watching = child.Nursery(ours, tmp_path, walled=False, shared=[], running={small.pid: 1, large.pid: 2})
+            monkeypatch.setattr(watching, "bury", lambda: None)
+            watching.watch()
+            assert (small.poll(), large.poll()) == (None, None)
+            monkeypatch.setattr(child, "MOST_TOGETHER", 99 << 20)
+            watching.watch()
+            assert large.wait(10) == -signal.SIGKILL
+            assert small.poll() is None
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
