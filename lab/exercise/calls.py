@@ -5,8 +5,10 @@ hexadecimal digits, a message as it would be on the wire.
 """
 
 import importlib
+import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +27,7 @@ FORESEEN: Final = ("NotOpened", "LabError")
 
 def answer(package: str, order: lines.Call) -> lines.Returned:
     """Call it. Whatever it raises that is not foreseen goes through."""
+    _import_anew(package)
 
     def at(module: str) -> Any:
         return importlib.import_module(f"{package}.{module}")
@@ -32,9 +35,18 @@ def answer(package: str, order: lines.Call) -> lines.Returned:
     try:
         return lines.Returned(_plain(CALLS[order.name](at, *order.arguments)))
     except Exception as error:
-        if type(error).__name__ in FORESEEN:
-            return lines.Returned(raised=type(error).__name__)
+        for kind in type(error).__mro__:  # a kind of NotOpened is one
+            if kind.__name__ in FORESEEN:
+                return lines.Returned(raised=kind.__name__)
         raise
+
+
+@cache
+def _import_anew(package: str) -> None:
+    """Once in each program. It was forked after the import, and a program of one's own would not share with others what
+    its modules make when they are imported: a prefix of nonces, a key."""
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        del sys.modules[name]
 
 
 def _plain(value: Any) -> Any:
@@ -122,6 +134,18 @@ def room_key_fresh(at: At) -> bytes:
     return key
 
 
+def room_key_canonical(at: At, parts: list[str | int]) -> bytes:
+    """canonical."""
+    made: bytes = at("room_key").canonical(*parts)
+    return made
+
+
+def room_key_derive(at: At, secret: str, purpose: str, binding: list[str | int]) -> bytes:
+    """derive."""
+    key: bytes = at("room_key").derive(bytes.fromhex(secret), purpose, *binding)
+    return key
+
+
 def room_key_wrap(at: At, grant: Any, to: str, sender: str, request: Any) -> Any:
     """wrap."""
     module = at("room_key")
@@ -193,7 +217,8 @@ CALLS: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function
     for function in (
         *(client, hashed, verified, accounts),
-        *(room_key_seal, room_key_open, room_key_fresh, room_key_wrap, room_key_unwrap),
+        *(room_key_canonical, room_key_derive, room_key_fresh),
+        *(room_key_seal, room_key_open, room_key_wrap, room_key_unwrap),
         *(box_seal, box_open, box_safety_number, pins, counters),
     )
 }

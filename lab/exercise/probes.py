@@ -34,6 +34,8 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
+MORE: Final = {3: ["probes3_grants"]}
+"""Modules with more probes of a stage."""
 
 
 _numbers = count(1)
@@ -138,6 +140,14 @@ class Asking:
             self._program = None
 
 
+class Elsewhere(Exception):
+    """What is wrong is another requirement's matter: its hints help, and so does its section of the handout."""
+
+    def __init__(self, requirement: str, observed: str) -> None:
+        super().__init__(observed)
+        self.requirement = requirement
+
+
 Run = Callable[[Asking], Coroutine[Any, Any, str]]
 
 
@@ -166,9 +176,11 @@ def scene_probe(run: Run) -> Run:
 
 def probes_of(stage: Stage) -> dict[str, Probe]:
     """The probes of a stage's exercise, by name."""
-    module = f"lab.exercise.probes{stage.number}"
-    importlib.import_module(module)
-    return _PROBES[module]
+    found = dict[str, Probe]()
+    for module in [f"probes{stage.number}", *MORE.get(stage.number, [])]:
+        importlib.import_module(f"lab.exercise.{module}")
+        found |= _PROBES[f"lab.exercise.{module}"]
+    return found
 
 
 def prepare(stage: Stage, folder: Path) -> None:
