@@ -34,7 +34,7 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
-MORE: Final = {3: ["probes3_grants"]}
+MORE: Final = {2: ["probes2_sessions"], 3: ["probes3_grants"]}
 """Modules with more probes of a stage."""
 
 
@@ -51,6 +51,7 @@ class Asking:
         self.control = control
         """The scene in which nobody attacked, where it went well."""
         self._program: Program | None = None
+        self._server: Program | None = None
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """What a function of `lab.exercise.calls` returns. Raises Trouble, also where it raises what is foreseen."""
@@ -74,7 +75,7 @@ class Asking:
     async def server(self) -> AsyncIterator[str]:
         """The learner's server, on its host, until the block ends; its folder, as `Nursery.taken` wants it."""
         network, place = self.bench.network, f"probe-{next(_numbers)}"
-        program = self.nursery.program("Your server", Hosts(network.hosts["server"], network.zone))
+        self._server = program = self.nursery.program("Your server", Hosts(network.hosts["server"], network.zone))
         try:
             await serving(program, self.nursery.place(f"{place}/server"), self.stage.port)
             yield place
@@ -82,8 +83,14 @@ class Asking:
         finally:
             program.close()
 
-    async def client_meets(self, context: ssl.SSLContext, ca: str) -> bytes:
-        """What Alice's client, who trusts this authority, sends to a server that speaks this; nothing if it refuses."""
+    def remove(self, name: str) -> None:
+        """The operator of the server that runs takes an account away."""
+        if self._server:
+            self._server.tell(lines.Remove(name))
+
+    async def client_meets(self, context: ssl.SSLContext | None, ca: str) -> bytes:
+        """What Alice's client, who trusts this authority, sends to a server that speaks this, or no TLS; nothing if it
+        refuses."""
         network, place = self.bench.network, f"probe-{next(_numbers)}"
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 

@@ -34,10 +34,13 @@ def plain(message: Any) -> Any:
     return msgspec.to_builtins(message)
 
 
-async def sealed(at: Asking, key: bytes, kind: str = "room", sender: str = "alice", n: int = 0) -> Say | Whisper:
+async def sealed(
+    at: Asking, key: bytes, kind: str = "room", sender: str = "alice", session: int = 1, n: int = 0
+) -> Say | Whisper:
     """What the learner seals."""
     to = None if kind == "room" else "bob"
-    return msgspec.convert(await at.call("room_key_seal", key.hex(), kind, sender, to, [1, n], TEXT), Say | Whisper)
+    made = await at.call("room_key_seal", key.hex(), kind, sender, to, [session, n], TEXT)
+    return msgspec.convert(made, Say | Whisper)
 
 
 async def opens_again(at: Asking, key: bytes, message: Say | Whisper) -> str:
@@ -128,7 +131,7 @@ async def nonces_are_fresh(at: Asking) -> str:
     key = os.urandom(32)
     nonces = [(await sealed(at, key, n=n)).nonce for n in range(20)]
     at.close()
-    nonces += [(await sealed(at, key, n=n)).nonce for n in range(20)]  # as after a restart
+    nonces += [(await sealed(at, key, session=2, n=n)).nonce for n in range(20)]  # as after a restart
     if len(set(nonces)) < len(nonces):
         return (
             f"{len(nonces)} messages were sealed under one key; the number of different nonces is {len(set(nonces))}: "
@@ -225,4 +228,7 @@ async def fresh_room_key(at: Asking) -> str:
         return f"RoomKey.fresh made a key of {len(str(keys[0])) // 2} bytes; it has 32."
     if len(set(keys)) < len(keys):
         return "RoomKey.fresh made the same key twice."
+    seed = secrets.token_hex(8)
+    if await at.call("room_key_seeded", seed) == await at.call("room_key_seeded", seed):
+        return "RoomKey.fresh takes its key from `random`: whoever knows some of what that gave can compute the rest."
     return ""

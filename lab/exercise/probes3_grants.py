@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lab.exercise import sealed_how
 from lab.exercise.probes import Asking, Elsewhere, probe
 from lab.exercise.probes3 import plain
-from stages.stage3_symmetric.room_key import Grant, KeyGrant, KeyRequest, NotOpened, unwrap, wrap
+from stages.stage3_symmetric.room_key import Grant, KeyGrant, KeyRequest, NotOpened, agree, unwrap, wrap
 
 SMALL_ORDER: Final = (bytes(32), b"\x01" + bytes(31), bytes.fromhex("ecff" + "ff" * 29 + "7f"))
 """Public keys with which the shared secret is all zero, whatever the other key is (RFC 7748, section 6.1)."""
@@ -68,6 +69,45 @@ async def names_are_bound(at: Asking) -> str:
         if not await at.refused("room_key_unwrap", private, {**answer, field: name}):
             return f"A grant that Alice wrapped for Bob opened as one with “{field}”: “{name}” on it."
     return ""
+
+
+@probe
+async def grants_are_checked(at: Asking) -> str:
+    """What is no grant for us is refused, and stops nobody's client."""
+    own, request = _request()
+    answer = wrap(Grant(key=os.urandom(32), counters={}), "bob", "alice", request)
+    first = bytes([answer.ciphertext[0] ^ 1])
+    changed = {
+        "of which a bit was changed": msgspec.structs.replace(answer, ciphertext=first + answer.ciphertext[1:]),
+        "that is empty": msgspec.structs.replace(answer, ciphertext=b""),
+        "without a nonce": msgspec.structs.replace(answer, nonce=b""),
+        "with a key of small order": msgspec.structs.replace(answer, public_key=SMALL_ORDER[0]),
+        "in which no Grant is": _wrapped(b'{"key":"short"}', request),
+        "in which no JSON is": _wrapped(b"\xff", request),
+    }
+    for what, grant in changed.items():
+        if not await at.refused("room_key_unwrap", own.private_bytes_raw().hex(), plain(grant)):
+            return f"A grant {what} was taken."
+    return ""
+
+
+def _wrapped(data: bytes, request: KeyRequest) -> KeyGrant:
+    """What a holder of the room key sends who means no good."""
+    pair, nonce = X25519PrivateKey.generate(), os.urandom(12)
+    public = pair.public_key().public_bytes_raw()
+    key = agree(pair, request.public_key, request.public_key, public, "bob", "alice")
+    return KeyGrant(
+        sender="alice", to="bob", public_key=public, nonce=nonce, ciphertext=AESGCM(key).encrypt(nonce, data, b"")
+    )
+
+
+@probe
+async def pairs_are_fresh(at: Asking) -> str:
+    """Each grant is wrapped with a pair of its own: a stolen one opens one grant."""
+    _, request = _request()
+    grant = plain(Grant(key=os.urandom(32), counters={}))
+    keys = {(await at.call("room_key_wrap", grant, "bob", "alice", plain(request)))["public_key"] for _ in range(2)}
+    return "" if len(keys) == 2 else "Two grants have the same public key: wrap is to make a fresh pair for each."
 
 
 @probe

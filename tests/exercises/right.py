@@ -1,5 +1,5 @@
 """Right solutions in another style than the reference's, as whoever read another tutorial writes them: other library
-calls, other helpers, exceptions in place of early returns, other ways to a fresh nonce. Each replaces whole functions."""
+calls, other helpers, exceptions in place of early returns, other ways to a fresh nonce."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -29,14 +29,14 @@ _STAGE1: Final = (
         "helpers_and_match",
         {
             "client.py": (
-                '''
+                """
 def ClientSession.connected(self) -> list[ClientEffect]:
     hello = Join(name=self.name, udp_port=self.udp_port)
     effects: list[ClientEffect] = []
     effects.append(Send(message=hello))
     return effects
-''',
-                '''
+""",
+                """
 def ClientSession.whisper(self, to: str, text: str) -> list[ClientEffect]:
     match self.roster.get(to):
         case Presence(address=host, udp_port=port):
@@ -46,14 +46,14 @@ def ClientSession.whisper(self, to: str, text: str) -> list[ClientEffect]:
 
 def packed(self, to: str, text: str) -> Whisper:
     return Whisper(sender=self.name, to=to, text=self.seal(text))
-''',
-                '''
+""",
+                """
 def ClientSession.datagram(self, message: Whisper, source: Address) -> list[ClientEffect]:
     known, mine = message.sender in self.roster, message.to == self.name
     if known and mine:
         return [Show(kind="whisper", text=self.open(message.text), sender=message.sender)]
     return [alarm("A whisper was dropped: " + ("it is not for us." if known else f"who is {message.sender}?"))]
-''',
+""",
             )
         },
     ),
@@ -62,7 +62,7 @@ def ClientSession.datagram(self, message: Whisper, source: Address) -> list[Clie
         "exceptions",
         {
             "client.py": (
-                '''
+                """
 def ClientSession.whisper(self, to: str, text: str) -> list[ClientEffect]:
     try:
         there = self.roster[to]
@@ -70,8 +70,8 @@ def ClientSession.whisper(self, to: str, text: str) -> list[ClientEffect]:
         return [notice(f"There is no {to}.")]
     where = (there.address, there.udp_port)
     return [Datagram(Whisper(to=to, sender=self.name, text=text), where)]
-''',
-                '''
+""",
+                """
 def ClientSession.datagram(self, message: Whisper, source: Address) -> list[ClientEffect]:
     try:
         sender = self.roster[message.sender]
@@ -80,7 +80,7 @@ def ClientSession.datagram(self, message: Whisper, source: Address) -> list[Clie
     except LookupError as error:
         return [alarm(f"Dropped a whisper from {source[0]}: {error}")]
     return [Show("whisper", message.text, sender.name)]
-''',
+""",
             )
         },
         ("peer-to-peer", "nobody-there", "shown", "strangers-dropped", "roster-not-source"),
@@ -90,7 +90,7 @@ def ClientSession.datagram(self, message: Whisper, source: Address) -> list[Clie
         "addresses_kept_from_the_roster_in_a_table_of_their_own",
         {
             "client.py": (
-                '''
+                """
 def ClientSession.whisper(self, to: str, text: str) -> list[ClientEffect]:
     addresses = {one.name: (one.address, one.udp_port) for one in self.roster.values() if one.name != self.name}
     if to == self.name:
@@ -98,8 +98,8 @@ def ClientSession.whisper(self, to: str, text: str) -> list[ClientEffect]:
     return [Datagram(Whisper(sender=self.name, to=to, text=text), addresses[to])] if to in addresses else [
         notice(f"{to}? Only {', '.join(addresses) or 'nobody'} is here.")
     ]
-''',
-                '''
+""",
+                """
 def ClientSession.datagram(self, message: Whisper, source: Address) -> list[ClientEffect]:
     faults = {
         f"it claims to be from {message.sender}, who is not here": message.sender not in self.roster,
@@ -110,7 +110,7 @@ def ClientSession.datagram(self, message: Whisper, source: Address) -> list[Clie
         if there:
             return [alarm(f"A whisper was dropped, since {fault}.")]
     return [Show("whisper", self.open(message.text), sender=message.sender)]
-''',
+""",
             )
         },
         ("peer-to-peer", "nobody-there", "shown", "strangers-dropped", "roster-not-source"),
@@ -124,12 +124,12 @@ _STAGE2: Final = (
         {
             "accounts.py": (
                 "from nacl import bindings, exceptions\n",
-                '''
+                """
 def Argon2id.hash(self, password: bytes) -> bytes:
     made = bindings.crypto_pwhash_str_alg(password, 3, 32 * 1024 * 1024, bindings.crypto_pwhash_ALG_ARGON2ID13)
     return bytes(made.split(b"\\0", 1)[0])
-''',
-                '''
+""",
+                """
 def Argon2id.verify(self, stored: bytes, password: bytes) -> bool:
     try:
         bindings.crypto_pwhash_str_verify(stored, password)
@@ -137,8 +137,8 @@ def Argon2id.verify(self, stored: bytes, password: bytes) -> bool:
         return False
     else:
         return True
-''',
-                '''
+""",
+                """
 def Accounts.register(self, name: str, password: str) -> bool:
     stored = self.hashing.hash(_normal(password))
     try:
@@ -150,21 +150,22 @@ def Accounts.register(self, name: str, password: str) -> bool:
     except sqlite3.IntegrityError:
         return False
     return True
-''',
-                '''
+""",
+                """
 def Accounts.has(self, name: str) -> bool:
     with self._open() as database:
         (count,) = database.execute("SELECT COUNT(*) FROM accounts WHERE name = ?", [name]).fetchone()
     return bool(count)
-''',
-                '''
+""",
+                """
 def Accounts.remove(self, name: str) -> bool:
     with self._open() as database:
         gone = database.execute("DELETE FROM accounts WHERE name = ? RETURNING name", [name]).fetchall()
     return len(gone) > 0
-''',
+""",
             )
         },
+        ("name-needs-password", "salted", "memory-hard"),
     ),
     Right(
         2,
@@ -172,7 +173,7 @@ def Accounts.remove(self, name: str) -> bool:
         {
             "accounts.py": (
                 "import base64\nimport hmac\nimport re\nimport secrets\n",
-                '''
+                """
 def Argon2id.hash(self, password: bytes) -> bytes:
     salt = secrets.token_bytes(16)
     key = argon2id.kdf(32, password, salt, opslimit=PASSES, memlimit=MEMORY_BYTES)
@@ -181,8 +182,8 @@ def Argon2id.hash(self, password: bytes) -> bytes:
 @staticmethod
 def b64(data: bytes) -> str:
     return base64.b64encode(data).decode().rstrip("=")
-''',
-                '''
+""",
+                """
 def Argon2id.verify(self, stored: bytes, password: bytes) -> bool:
     parts = re.fullmatch(r"\\$argon2id\\$v=19\\$m=(\\d+),t=(\\d+),p=1\\$([^$]+)\\$([^$]+)", stored.decode())
     if parts is None:
@@ -190,8 +191,8 @@ def Argon2id.verify(self, stored: bytes, password: bytes) -> bool:
     salt, wanted = (base64.b64decode(part + "=" * (-len(part) % 4)) for part in parts.groups()[2:])
     key = argon2id.kdf(len(wanted), password, salt, opslimit=int(parts[2]), memlimit=int(parts[1]) * 1024)
     return hmac.compare_digest(key, wanted)
-''',
-                '''
+""",
+                """
 def Accounts.verify(self, name: str, password: str) -> bool:
     with self._open() as database:
         found = database.execute("SELECT stored FROM accounts WHERE name = ?", (name,)).fetchall()
@@ -200,17 +201,17 @@ def Accounts.verify(self, name: str, password: str) -> bool:
         return False
     [(stored,)] = found
     return self.hashing.verify(stored, _normal(password))
-''',
+""",
             )
         },
-        ("name-needs-password", "salted", "memory-hard", "one-answer", "same-time"),
+        ("salted", "memory-hard", "one-answer", "same-time"),
     ),
     Right(
         2,
         "early_returns_and_functions_with_names",
         {
             "server.py": (
-                '''
+                """
 def ServerSession.admit(self, message: Register | Login) -> list[ServerEffect]:
     def slow() -> bool:
         if isinstance(message, Register):
@@ -221,8 +222,8 @@ def ServerSession.admit(self, message: Register | Login) -> list[ServerEffect]:
         return self.admitted(message, right=right)
 
     return [Work(slow, then)]
-''',
-                '''
+""",
+                """
 def ServerSession.admitted(self, message: Register | Login, *, right: bool) -> list[ServerEffect]:
     if not right and isinstance(message, Register):
         return refuse(self, "name-taken", "Choose another name.")
@@ -231,15 +232,15 @@ def ServerSession.admitted(self, message: Register | Login, *, right: bool) -> l
     effects = self.replace_older(message.name)
     effects += self.enter(message)
     return effects
-''',
-                '''
+""",
+                """
 def ServerSession.attribute(self, message: Say) -> Say:
     assert self.name is not None
     return Say(sender=self.name, text=message.text, to=message.to)
-''',
+""",
             )
         },
-        ("name-needs-password", "sender-from-session", "one-answer", "same-time"),
+        ("name-needs-password", "sender-from-session", "one-session", "one-answer"),
     ),
 )
 
@@ -253,25 +254,25 @@ _STAGE3: Final = (
                 "from cryptography.hazmat.primitives.ciphers import Cipher as Parts\n"
                 "from cryptography.hazmat.primitives.ciphers.algorithms import AES\n"
                 "from cryptography.hazmat.primitives.ciphers.modes import GCM\n",
-                '''
+                """
 def canonical(*parts: str | int) -> bytes:
     return json.dumps(list(parts), separators=(",", ":")).encode("ascii")
-''',
-                '''
+""",
+                """
 def derive(secret: bytes, purpose: str, *binding: str | int) -> bytes:
     info = canonical("progressive-security-lab " + purpose + " v" + str(VERSION), *binding)
     extracted = hmac.new(bytes(32), secret, hashlib.sha256).digest()
     return hmac.new(extracted, info + b"\\x01", hashlib.sha256).digest()
-''',
-                '''
+""",
+                """
 def AesGcm.seal(self, key: bytes, text: bytes, associated_data: bytes) -> tuple[bytes, bytes]:
     nonce = secrets.token_bytes(NONCE_BYTES)
     encryptor = Parts(AES(key), GCM(nonce)).encryptor()
     encryptor.authenticate_additional_data(associated_data)
     ciphertext = encryptor.update(text) + encryptor.finalize()
     return nonce, ciphertext + encryptor.tag
-''',
-                '''
+""",
+                """
 def AesGcm.open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated_data: bytes) -> bytes:
     if len(nonce) != NONCE_BYTES or len(ciphertext) < 16:
         raise NotOpened
@@ -284,11 +285,11 @@ def AesGcm.open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated_da
     except InvalidTag as error:
         raise NotOpened from error
     return text
-''',
-                '''
+""",
+                """
 def RoomKey.fresh(cls, ciphers: Ciphers) -> "RoomKey":
     return cls(AESGCM.generate_key(bit_length=256), ciphers)
-''',
+""",
             )
         },
     ),
@@ -311,19 +312,19 @@ def next_nonce() -> bytes:
 class Tampered(NotOpened):
     """One kind of what cannot be opened."""
 ''',
-                '''
+                """
 def AesGcm.seal(self, key: bytes, text: bytes, associated_data: bytes) -> tuple[bytes, bytes]:
     nonce = next_nonce()
     return nonce, AESGCM(key).encrypt(nonce, text, associated_data)
-''',
-                '''
+""",
+                """
 def AesGcm.open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated_data: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(nonce, ciphertext, associated_data)
     except Exception as error:
         raise Tampered("the tag does not fit") from error
-''',
-                '''
+""",
+                """
 def RoomKey.open(self, sealed: Say | Whisper) -> str:
     padded = self.cipher.open(self._message_key(sealed), sealed.nonce, sealed.ciphertext, sealed.associated_data())
     try:
@@ -333,47 +334,48 @@ def RoomKey.open(self, sealed: Say | Whisper) -> str:
     if text == "" or len(text.encode()) > TEXT_BYTES:
         raise NotOpened("an empty text, or a long one")
     return text
-''',
+""",
             )
         },
-        ("confidential", "nonce-fresh", "tag-checked", "data-bound", "key-per-sender", "agrees"),
+        ("nonce-fresh", "tag-checked", "data-bound", "key-per-sender", "agrees"),
     ),
     Right(
         3,
-        "libsodium_and_a_table_of_message_keys",
+        "libsodium_and_the_counter_as_nonce",
         {
             "room_key.py": (
                 "from nacl import bindings, exceptions\n",
-                '''
+                """
 def derive(secret: bytes, purpose: str, *binding: str | int) -> bytes:
     from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
     label = f"progressive-security-lab {purpose} v1"
     extracted = HKDF.extract(SHA256(), b"", secret)
     return HKDFExpand(SHA256(), 32, canonical(label, *binding)).derive(extracted)
-''',
-                '''
+""",
+                """
 def RoomKey.__init__(self, key: bytes, ciphers: Ciphers) -> None:
     self.key, self.cipher, self.padding = key, ciphers.cipher, ciphers.padding
     self.table: dict[tuple[str, str], bytes] = {}
-''',
-                '''
+""",
+                """
 def RoomKey.seal(self, kind: Kind, sender: str, to: str | None, counter: Counter, text: str) -> Say | Whisper:
-    made = {"kind": kind, "sender": sender, "to": to, "counter": counter}
+    session, n = counter  # the session is another with each start, so this pair never comes twice under one key
+    nonce = session.to_bytes(7, "big") + n.to_bytes(5, "big")
     cls = {"room": Say, "direct": Say, "whisper": Whisper}[kind]
-    bound = cls(**made, nonce=b"", ciphertext=b"").associated_data()
-    key = self._message_key(cls(**made, nonce=b"", ciphertext=b""))
-    nonce, ciphertext = self.cipher.seal(key, self.padding.pad(text.encode("utf-8")), bound)
-    return cls(**made, nonce=nonce, ciphertext=ciphertext)
-''',
-                '''
+    made = {"kind": kind, "sender": sender, "to": to, "counter": counter, "nonce": nonce}
+    blank = cls(**made, ciphertext=b"")
+    padded = self.padding.pad(text.encode("utf-8"))
+    return cls(**made, ciphertext=AESGCM(self._message_key(blank)).encrypt(nonce, padded, blank.associated_data()))
+""",
+                """
 def RoomKey._message_key(self, sealed: Say | Whisper) -> bytes:
     at = (sealed.kind, sealed.sender)
     if at not in self.table:
         self.table[at] = derive(self.key, "message", ROOM, *at)
     return self.table[at]
-''',
-                '''
+""",
+                """
 def wrap(grant: Grant, to: str, sender: str, request: KeyRequest) -> KeyGrant:
     private = bindings.randombytes(32)
     public = bindings.crypto_scalarmult_base(private)
@@ -382,8 +384,8 @@ def wrap(grant: Grant, to: str, sender: str, request: KeyRequest) -> KeyGrant:
     nonce = bindings.randombytes(12)
     sealed = AESGCM(key).encrypt(nonce, msgspec.json.encode(grant), None)
     return KeyGrant(sender=sender, to=to, public_key=public, nonce=nonce, ciphertext=sealed)
-''',
-                '''
+""",
+                """
 def unwrap(own: X25519PrivateKey, answer: KeyGrant) -> Grant:
     ours, theirs = own.public_key().public_bytes_raw(), answer.public_key
     key = agree(own, theirs, ours, theirs, newcomer=answer.to, holder=answer.sender)
@@ -392,8 +394,8 @@ def unwrap(own: X25519PrivateKey, answer: KeyGrant) -> Grant:
         return msgspec.json.Decoder(Grant).decode(text)
     except Exception:
         raise NotOpened from None
-''',
-                '''
+""",
+                """
 def agree(
     own: X25519PrivateKey, peer: bytes, newcomer_key: bytes, holder_key: bytes, newcomer: str, holder: str
 ) -> bytes:
@@ -404,10 +406,19 @@ def agree(
     if not any(secret):
         raise NotOpened
     return derive(secret, "room key", ROOM, newcomer, holder, newcomer_key.hex(), holder_key.hex())
-''',
+""",
             )
         },
-        ("derived", "data-bound", "key-per-sender", "agrees", "key-wrapped", "names-bound", "zero-secret-refused"),
+        (
+            "derived",
+            "nonce-fresh",
+            "data-bound",
+            "key-per-sender",
+            "agrees",
+            "key-wrapped",
+            "names-bound",
+            "zero-secret-refused",
+        ),
     ),
 )
 
@@ -417,7 +428,7 @@ _STAGE4: Final = (
         "default_context_for_one_file",
         {
             "tls.py": (
-                '''
+                """
 def client_context(ca_file: Path) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)  # and no other authority
@@ -428,17 +439,17 @@ def client_context(ca_file: Path) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     context.set_ciphers("ALL:!aNULL:@SECLEVEL=2")
     return context
-''',
+""",
             )
         },
-        ("chain", "name", "dates-and-purpose", "tls-1-3"),
+        ("chain", "name", "dates-and-purpose", "strict", "no-authority"),
     ),
     Right(
         4,
         "options_in_place_of_a_minimum",
         {
             "tls.py": (
-                '''
+                """
 def client_context(ca_file: Path) -> ssl.SSLContext:
     try:
         text = ca_file.read_text(encoding="ascii")
@@ -450,11 +461,12 @@ def client_context(ca_file: Path) -> ssl.SSLContext:
     context.check_hostname = True
     context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1 | ssl.OP_NO_TLSv1_2
     context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.hostname_checks_common_name = False
     context.set_ciphers("DEFAULT:@SECLEVEL=2")
     context.load_verify_locations(cadata=text)
     return context
-''',
-                '''
+""",
+                """
 def server_context(folder: Path, authority: Path) -> ssl.SSLContext:
     renew(folder, authority)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -463,17 +475,17 @@ def server_context(folder: Path, authority: Path) -> ssl.SSLContext:
     until = [load_certificate(context, folder)]
     context.sni_callback = lambda *_: look_again(context, folder, authority, until)
     return context
-''',
-                '''
+""",
+                """
 def look_again(context: ssl.SSLContext, folder: Path, authority: Path, until: list[datetime.datetime]) -> None:
     if lasts(until[0]):
         return
     renew(folder, authority)
     until[0] = load_certificate(context, folder)
-''',
+""",
             )
         },
-        ("encrypted", "tls-1-3", "authority-apart"),
+        ("tls-1-3", "authority-apart", "no-authority", "strict", "name"),
     ),
     Right(
         4,
@@ -481,7 +493,7 @@ def look_again(context: ssl.SSLContext, folder: Path, authority: Path, until: li
         {
             "tls.py": (
                 "from cryptography.hazmat.primitives.hashes import SHA384\n",
-                '''
+                """
 def server_certificate(
     key: ec.EllipticCurvePublicKey, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
@@ -501,11 +513,11 @@ def server_certificate(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(ca_key, SHA384())
-''',
+""",
             ),
             "compose.py": (
                 "import ssl\n",
-                '''
+                """
 def server_tls(levers: Levers, folder: Path) -> ssl.SSLContext:
     from .tls import server_context
 
@@ -516,10 +528,10 @@ def client_tls(levers: Levers, person: Person) -> ssl.SSLContext:
     from .tls import client_context
 
     return client_context(person.ca or (person.folder or Path()).parent / "ca" / "ca.pem")
-''',
+""",
             ),
         },
-        ("encrypted", "authority-apart"),
+        ("authority-apart", "no-authority", "strict"),
         ("compose.py",),
     ),
 )
@@ -536,19 +548,19 @@ _START = os.urandom(16)
 _COUNT = itertools.count()
 """A nonce is what this start drew, and how many came before."""
 ''',
-                '''
+                """
 def PeerBox.__init__(self, own: PrivateKey, peer: bytes) -> None:
     try:
         self._key = bindings.crypto_box_beforenm(peer, own.encode())
     except (CryptoError, ValueError) as error:
         raise NotOpened("a key that is none") from error
-''',
-                '''
+""",
+                """
 def PeerBox.seal(self, plain: bytes) -> tuple[bytes, bytes]:
     nonce = _START + next(_COUNT).to_bytes(8, "little")
     return nonce, bindings.crypto_box_afternm(plain, nonce, self._key)
-''',
-                '''
+""",
+                """
 def PeerBox.open(self, nonce: bytes, ciphertext: bytes) -> bytes:
     if len(nonce) != NONCE_BYTES:
         raise NotOpened
@@ -556,8 +568,8 @@ def PeerBox.open(self, nonce: bytes, ciphertext: bytes) -> bytes:
         return bytes(bindings.crypto_box_open_afternm(ciphertext, nonce, self._key))
     except CryptoError:
         raise NotOpened from None
-''',
-                '''
+""",
+                """
 def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
     text = padding.unpad(peer.open(sealed.nonce, sealed.ciphertext))
     try:
@@ -572,9 +584,10 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
     if content.to != sealed.to:
         raise NotOpened("another recipient")
     return content
-''',
+""",
             )
         },
+        ("boxes", "sender-inside", "reflection", "kind-inside", "members-apart"),
     ),
     Right(
         5,
@@ -582,19 +595,19 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
         {
             "counters.py": (
                 "from collections import defaultdict\nfrom itertools import count\n",
-                '''
+                """
 def Counters.__init__(self, folder: Path, own: bytes) -> None:
     self.own = own
     self.session = next_session(folder / "session")
     self.file = folder / "seen.json"
     self.sent: defaultdict[tuple[bytes, str], count[int]] = defaultdict(count)
     self.seen: dict[str, list[Counter]] = self._load()
-''',
-                '''
+""",
+                """
 def Counters.next(self, peer: bytes, kind: Kind) -> Counter:
     return self.session, next(self.sent[peer, kind])
-''',
-                '''
+""",
+                """
 def Counters.accept(self, peer: bytes, kind: Kind, counter: Counter) -> int | None:
     at = "/".join((self.own.hex(), peer.hex(), kind))
     came = [tuple(one) for one in self.seen.get(at, [])]
@@ -610,15 +623,15 @@ def Counters.accept(self, peer: bytes, kind: Kind, counter: Counter) -> int | No
     if kind == "whisper":
         return 0
     return counter[1] - newest[1] - 1 if newest and newest[0] == counter[0] else counter[1]
-''',
-                '''
+""",
+                """
 def Counters._record(self) -> None:
     write_whole(self.file, msgspec.json.encode(self.seen))
-''',
-                '''
+""",
+                """
 def Counters._load(self) -> dict[str, list[Counter]]:
     return msgspec.json.decode(self.file.read_bytes(), type=dict[str, list[Counter]]) if self.file.exists() else {}
-''',
+""",
             )
         },
         ("no-replay", "counters-unique"),
@@ -628,7 +641,7 @@ def Counters._load(self) -> dict[str, list[Counter]]:
         "early_returns_and_structures_of_another_make",
         {
             "pins.py": (
-                '''
+                """
 def Pins.meet(self, name: str, key: bytes) -> Meeting:
     owners = {pin.key: owner for owner, pin in self.known.items()}
     match owners.get(key), self.known.get(name):
@@ -640,38 +653,38 @@ def Pins.meet(self, name: str, key: bytes) -> Meeting:
             self.pin(name, key)
             return "first"
     return "changed"
-''',
-                '''
+""",
+                """
 def Pins.is_pinned(self, name: str, key: bytes) -> bool:
     try:
         return self.known[name].key == key
     except KeyError:
         return False
-''',
-                '''
+""",
+                """
 def Pins.pin(self, name: str, key: bytes, *, verified: bool = False) -> None:
     self.known = {**self.known, name: Pin(key=key, verified=verified)}
     write_whole(self.file, msgspec.json.format(msgspec.json.encode(self.known)), lasting=True)
-''',
+""",
             ),
             "box.py": (
                 "import json\n",
-                '''
+                """
 def seal_for(peer: Sealer, padding: Padding, content: Content) -> Say | Whisper:
     text = json.dumps(msgspec.to_builtins(content), indent=1, ensure_ascii=False, sort_keys=True)
     nonce, ciphertext = peer.seal(padding.pad(text.encode()))
     if content.kind == "whisper":
         return Whisper(sender=content.sender, to=content.to, nonce=nonce, ciphertext=ciphertext)
     return Say(sender=content.sender, to=content.to, nonce=nonce, ciphertext=ciphertext)
-''',
-                '''
+""",
+                """
 def safety_number(*members: tuple[str, bytes]) -> str:
     rows = sorted(f"{name} {key.hex()}" for name, key in members)
     text = json.dumps(["progressive-security-lab safety number v1", *rows], separators=(",", ":"))
     digest = hashlib.new("sha512", text.encode()).digest()
     numbers = [int(digest[5 * i : 5 * i + 5].hex(), 16) % 10**5 for i in range(12)]
     return " ".join(str(number).zfill(5) for number in numbers)
-''',
+""",
             ),
         },
         ("boxes", "sender-inside", "pinned", "safety-number", "server-cannot-forge"),
