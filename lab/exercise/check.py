@@ -24,12 +24,12 @@ from common.errors import LabError
 from common.levers import Levers
 from common.text import printable
 from lab.bench import Bench, Cell
-from lab.exercise import declared
+from lab.exercise import crashes, declared
 from lab.exercise.declared import WORKS, Requirement
 from lab.exercise.nursery import SUBMISSION, Nursery
 from lab.exercise.outcome import Outcome, Result, Status
 from lab.exercise.probes import Asking, Elsewhere, prepare, probes_of
-from lab.exercise.program import NOT_WRITTEN, Trouble
+from lab.exercise.program import Trouble
 from lab.exercise.scene import ExerciseScene
 from lab.matrix import Item, benches, shared
 from lab.network import memory
@@ -186,7 +186,7 @@ class _Run:
         try:
             cell = await bench.cell(self.stage, self.levers, item.attack, item.goal, case=item.case)
         except (Trouble, LabError) as trouble:
-            return Fault(f"During the attack {name}: {_sentence(trouble)}", hint=_after_crash(trouble)), False
+            return Fault(f"During the attack {name}: {_sentence(trouble)}", hint=crashes.attacked(trouble)), False
         except Exception as error:
             met = f"The attack {name} met something that it does not know in what your code sends ({error!r})."
             return Fault(met), True
@@ -205,7 +205,7 @@ class _Run:
             except Elsewhere as fault:
                 return Fault(_sentence(fault), helps=fault.requirement)
             except (Trouble, LabError) as trouble:
-                return Fault(_sentence(trouble))
+                return Fault(_sentence(trouble), hint=crashes.asked(trouble, requirement))
             except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
                 return Fault(f"Your code returned something else than its signature says ({_sentence(error)}).")
             finally:
@@ -231,17 +231,6 @@ def _broken(name: str, cell: Cell) -> str:
         return ""
     seen = f" ({cell.evidence[0].where}: {cell.evidence[0].seen})" if cell.evidence else ""
     return printable(f"{name}: {cell.reason}{seen}")[:OBSERVED]
-
-
-def _after_crash(trouble: Exception) -> str:
-    """What helps whose code an attack has stopped, whatever the attack was after; nothing where it was no crash."""
-    failed = trouble.failed if isinstance(trouble, Trouble) else None
-    if failed is None or not failed.function or str(trouble).startswith(NOT_WRITTEN):
-        return ""
-    return (
-        f"Whoever can send to you decides what {printable(failed.function)} is given, and so can stop your program. "
-        f"Where {printable(failed.error)} comes up, refuse what was sent as you refuse anything else that is wrong."
-    )
 
 
 def _sentence(trouble: Exception) -> str:

@@ -65,10 +65,9 @@ def _result(page: Page, result: Result, stage: int, told: set[str]) -> None:
     sign, style = SIGNS[result.status]
     page.row(f"{result.title} ({result.id})", style, f"{sign} ", "  ")
     if result.status == "not-run" or result.observed.startswith(NOT_WRITTEN):
-        if result.observed not in told:
-            page.row(result.observed, "dim", "    ", "    ")
-        elif result.status == "failed":
-            page.row(f"{_function(result.observed)}: see above.", "dim", "    ", "    ")
+        again = result.status == "failed" and result.observed in told
+        said = f"This waits for {_function(result.observed)}, too." if again else result.observed
+        page.row(said, "dim", "    ", "    ")
         told.add(result.observed)
         return
     if result.passed:

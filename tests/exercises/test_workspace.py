@@ -21,8 +21,9 @@ from tests.programs import Program
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workspaces are laid out in the current folder."""
+    """Workspaces are laid out in the current folder, by the command `lab`, not by make."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LAB_EXPECT", raising=False)
 
 
 def body(source: str, name: str) -> list[ast.stmt]:

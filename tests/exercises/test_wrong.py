@@ -47,6 +47,7 @@ def test_wrong_solution_is_failed_for_the_right_reason(
     results = {result.id: result for result in outcome.requirements}
     assert results[wrong.fails].status == "failed"
     assert wrong.says.lower() in results[wrong.fails].observed.lower()
+    assert wrong.hint in results[wrong.fails].hint
     assert {name: results[name].observed for name in wrong.passes if not results[name].passed} == {}
     assert not outcome.passed
 

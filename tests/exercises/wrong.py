@@ -11,6 +11,7 @@ class Wrong:
     edits: (file, text of the reference, what stands there instead).
     fails: the requirement that it must not meet, and `says`, what the observation must say: the right reason.
     passes: requirements that it meets all the same.
+    hint: what the hint says, where it is not the requirement's own.
     """
 
     stage: int
@@ -19,6 +20,7 @@ class Wrong:
     fails: str
     says: str
     passes: tuple[str, ...] = ()
+    hint: str = ""
 
 
 WHISPER: Final = (
@@ -298,7 +300,7 @@ WRONG: Final = (
         ),
         "data-bound",
         "`to` was changed",
-        ("key-wrapped", "names-bound"),
+        ("key-per-sender", "key-wrapped", "names-bound"),
     ),
     Wrong(
         3,
@@ -648,6 +650,24 @@ WRONG: Final = (
         "tag-checked",
         "ValueError in AesGcm.open",
         ("works", "agrees"),
+        "catch ValueError, too",
+    ),
+    Wrong(
+        3,
+        "short_nonce_not_foreseen_in_an_attack",
+        (("room_key.py", OPEN_REFUSES, OPEN_REFUSES.replace("(InvalidTag, ValueError)", "InvalidTag")),),
+        "members-keep-names",
+        "ValueError in AesGcm.open",
+        ("works",),
+        "Whoever can send to you decides what AesGcm.open is given",
+    ),
+    Wrong(
+        3,
+        "associated_data_left_out_in_seal",
+        (("room_key.py", "padded, blank.associated_data())", 'padded, b"")'),),
+        "data-bound",
+        "it was sealed without its associated data",
+        ("key-per-sender", "key-wrapped"),
     ),
     Wrong(
         3,
