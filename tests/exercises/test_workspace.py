@@ -71,6 +71,13 @@ def test_task_names_every_blank_and_every_requirement(stage: int) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_instructors_are_told_how_many_requirements_there_are(stage: int) -> None:
+    asked = declared.exercise(stage)
+    row = f"| `make stage-{stage} exercise` {asked.title} | {len(asked.requirements)} |"
+    assert row in (ROOT / "INSTRUCTORS.md").read_text()
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_probe_that_is_named_exists_and_every_one_is_named(stage: int) -> None:
     asked = declared.exercise(stage)
     named = [name for one in asked.requirements for name in one.probes]
