@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509 import load_pem_x509_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab.exercise.probes import Asking, scene_probe
+from lab.exercise.probes import Asking, probe, scene_probe
 from stages.stage4_tls import tls
 
 SYSTEM: Final = "system"
@@ -150,7 +150,7 @@ async def _handshake(at: Asking, newest: ssl.TLSVersion) -> str:
     return version
 
 
-@scene_probe
+@probe
 async def server_refuses_older_tls(at: Asking) -> str:
     """The learner's server agrees on TLS 1.3, and with a client of TLS 1.2 on nothing."""
     async with at.server():
@@ -161,7 +161,7 @@ async def server_refuses_older_tls(at: Asking) -> str:
     return ""
 
 
-@scene_probe
+@probe
 async def authority_is_apart(at: Asking) -> str:
     """Whoever takes the server's folder has the server's key, and not the authority's."""
     async with at.server() as place:

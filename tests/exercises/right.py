@@ -10,7 +10,7 @@ class Right:
     """One right solution.
 
     written: by file, what stands there in place of the reference's functions of the same names: `def RoomKey.seal(…`.
-    Anything else is put above the first import, or, where it begins with a class or an assignment, at the end.
+    Imports are put above the first of its own, anything else at the end; a file that it does not have is new.
     asks: the requirements that it is checked against beside `works`: those that the change touches; all where none are
     named. A whole check takes seconds.
     before: files that are those of the stage before, in which the lever is attached by hand.
@@ -250,10 +250,11 @@ _STAGE3: Final = (
         "hkdf_by_hand_and_the_cipher_in_parts",
         {
             "room_key.py": (
-                "import hashlib\nimport hmac\nimport json\nimport secrets\n\n"
+                "import json\nimport secrets\n\n"
                 "from cryptography.hazmat.primitives.ciphers import Cipher as Parts\n"
                 "from cryptography.hazmat.primitives.ciphers.algorithms import AES\n"
-                "from cryptography.hazmat.primitives.ciphers.modes import GCM\n",
+                "from cryptography.hazmat.primitives.ciphers.modes import GCM\n\n"
+                "from .rfc5869 import expand, extract\n",
                 """
 def canonical(*parts: str | int) -> bytes:
     return json.dumps(list(parts), separators=(",", ":")).encode("ascii")
@@ -261,8 +262,7 @@ def canonical(*parts: str | int) -> bytes:
                 """
 def derive(secret: bytes, purpose: str, *binding: str | int) -> bytes:
     info = canonical("progressive-security-lab " + purpose + " v" + str(VERSION), *binding)
-    extracted = hmac.new(bytes(32), secret, hashlib.sha256).digest()
-    return hmac.new(extracted, info + b"\\x01", hashlib.sha256).digest()
+    return expand(extract(bytes(32), secret), info)
 """,
                 """
 def AesGcm.seal(self, key: bytes, text: bytes, associated_data: bytes) -> tuple[bytes, bytes]:
@@ -290,7 +290,21 @@ def AesGcm.open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated_da
 def RoomKey.fresh(cls, ciphers: Ciphers) -> "RoomKey":
     return cls(AESGCM.generate_key(bit_length=256), ciphers)
 """,
-            )
+            ),
+            "rfc5869.py": (
+                """
+import hashlib
+import hmac
+
+
+def extract(salt: bytes, secret: bytes) -> bytes:
+    return hmac.new(salt, secret, hashlib.sha256).digest()
+
+
+def expand(key: bytes, info: bytes) -> bytes:
+    return hmac.new(key, info + b"\\x01", hashlib.sha256).digest()
+""",
+            ),
         },
     ),
     Right(

@@ -21,6 +21,7 @@ def written(right: Right, to: Path) -> Path:
         shutil.copy(stages.find(right.stage - 1).folder / file, folder / file)
     for file, texts in right.written.items():
         for text in texts:
+            (folder / file).touch()
             (folder / file).write_text(put_in((folder / file).read_text(), text.strip("\n")))
     return folder
 
@@ -30,7 +31,7 @@ def put_in(source: str, text: str) -> str:
     rows, tree = source.splitlines(), ast.parse(source)
     first = text.partition("\n")[0]
     if first.startswith(("import ", "from ")):
-        at = next(node.lineno for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
+        at = next((node.lineno for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)), 1)
         rows[at - 1 : at - 1] = [text]
         return "\n".join(rows) + "\n"
     name = first.removeprefix("def ").partition("(")[0]
