@@ -225,6 +225,13 @@ def test_letter_where_nothing_is_to_be_chosen_is_no_answer(
     assert "name" not in progress.read().stage(1).quiz
 
 
+def test_letter_is_not_taken_for_hexadecimal_where_a_number_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    lab(["stage-1", "quiz", "--answer", "frame=c"])
+    out = capsys.readouterr().out
+    assert "frame: There is nothing to choose from here" in out
+    assert "hexadecimal" not in out
+
+
 def test_hint_without_a_name_is_for_where_the_person_is(capsys: pytest.CaptureFixture[str]) -> None:
     lab(["hint"])
     assert capsys.readouterr().out.startswith("Stage 1, which\n"), "nothing is begun: the first question"
