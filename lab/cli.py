@@ -211,7 +211,7 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
             _bench(lambda: against(chosen, name, target, _options(**given)))
         from lab import verbs
 
-        _bench(lambda: verbs.attack(chosen, [name], _options(expect=_expects(), **given)))
+        _bench(lambda: verbs.attack(chosen, [name], _options(expect=verbs.by_make(), **given)))
 
     command = click.command(name, help=f"The attack {name}: `python -m attacks.{name}`.")(
         on_the_bench(_attack_options(run))
@@ -249,11 +249,6 @@ def _attack_options(function: F) -> F:
     return function
 
 
-def _expects() -> bool:
-    """Called by make: succeed when the verdict is the expected one."""
-    return os.environ.get("LAB_EXPECT") == "1"
-
-
 def _demo(stage: stages.Stage) -> click.Command:
     @click.command("demo", help=STAGE_VERBS["demo"])
     @click.option("--goal", default="", help="Only attacks with this goal.")
@@ -274,7 +269,7 @@ def _attack(stage: stages.Stage) -> click.Command:
     def attack(**given: Any) -> None:
         from lab import verbs
 
-        _bench(lambda: verbs.attack(stage, [], _options(expect=_expects(), **given)))
+        _bench(lambda: verbs.attack(stage, [], _options(expect=verbs.by_make(), **given)))
 
     return attack
 
