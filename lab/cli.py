@@ -3,6 +3,7 @@
 What a verb does stands in `lab.verbs` and is imported when the verb is run, so that `lab --help` answers at once.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from common.errors import LabError
 from lab.cli_teaching import COMMANDS, REPORT_HELP, of_student, report_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 STAGE_VERBS = {
     "demo": "The narrated scene, every attack, the verdicts, and where to go next.",
@@ -696,6 +699,11 @@ def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab
 
         for line in str(error).splitlines():  # a file's name, a peer's words or a tool's may stand in it
             click.echo(printable(line), err=True)
+        return 2
+    except OSError as error:  # a disk can fill up wherever something is written
+        if error.errno not in DISK_IS_FULL:
+            raise
+        click.echo(f"Not all could be written ({error.strerror}); make room, and run it again.", err=True)
         return 2
     except SystemExit as end:
         if isinstance(end.code, str):
