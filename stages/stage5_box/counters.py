@@ -69,7 +69,7 @@ class Counters:
             return msgspec.json.decode(self.file.read_bytes(), type=dict[str, tuple[Counter, int]])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, UnicodeError, msgspec.MsgspecError) as error:
             raise LabError(
                 f"{self.file} is damaged ({error}); move it away: old messages may be shown again."
             ) from None

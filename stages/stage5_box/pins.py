@@ -68,5 +68,5 @@ class Pins:
             raise LabError(f"{self.file} can be changed by others; close it with: chmod 600 {self.file}")
         try:
             return msgspec.json.decode(self.file.read_bytes(), type=dict[str, Pin])
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, UnicodeError, msgspec.MsgspecError) as error:
             raise LabError(f"{self.file} is damaged ({error}); move it away, and compare all keys anew.") from None
