@@ -45,6 +45,18 @@ def typed(server: Operated, line: str) -> tuple[list[ServerEffect], str]:
             return [], HELP
 
 
+def is_of_tls(about: "sys.UnraisableHookArgs") -> bool:
+    """Is this the traceback that Python prints where a stranger asks TLS for a server's name that is not ASCII? `ssl`
+    has refused that already."""
+    return about.exc_type is UnicodeDecodeError and isinstance(about.object, bytes)
+
+
+def complain(about: "sys.UnraisableHookArgs") -> None:
+    """What Python cannot raise it prints, but for what any stranger could fill the operator's screen with."""
+    if not is_of_tls(about):
+        sys.__unraisablehook__(about)
+
+
 def listen(take: Callable[[str], None]) -> None:
     """Hand over every line from standard input, in a thread of its own, for as long as there are any.
 

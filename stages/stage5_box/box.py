@@ -151,7 +151,7 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
     """
     try:
         content = msgspec.json.decode(padding.unpad(peer.open(sealed.nonce, sealed.ciphertext)), type=Content)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):  # a member may seal bytes that are no text
         raise NotOpened from None
     whispered = isinstance(sealed, Whisper)
     if (content.sender, content.to, content.kind == "whisper") != (sealed.sender, sealed.to, whispered):
