@@ -60,7 +60,7 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits test check lock clean
+TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits bench test check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -74,6 +74,9 @@ lan matrix field diff wireshark flow report hint progress handouts grade:
 
 audits: # the scores are computed by a library that only developers need
 	@$(SETUP) --dev lab $@ $(OPTIONS)
+
+bench:
+	@$(SETUP) python -m benchmarks
 
 # Side by side, on up to four cores; `make test ARGS="-n 0 …"` runs one after the other.
 test:

@@ -3,7 +3,8 @@
     python -m benchmarks.serve STAGE PORT FOLDER [MEMBERS]
 
 The limits that are set wider: connections, the time to join, the backlog of a member, and the speed of one client, so
-that what is measured is the server's speed and not who is dropped. From stage 2 on FOLDER gets MEMBERS accounts called
+that what is measured is the server's speed and not who is dropped. A Sampler stands by (`benchmarks.sampling`), which
+does nothing until it is told to, and writes to FOLDER. From stage 2 on FOLDER gets MEMBERS accounts called
 m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`: logging in is not what is measured.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import stages
+from benchmarks.sampling import Sampler
 from common.command_line import run_server
 from common.hosts import ThisMachine
 from common.levers import Levers
@@ -28,6 +30,7 @@ LIMITS: Final = Limits(
     waiting_for_work=20_000,
 )
 PASSWORD: Final = "correct horse"  # noqa: S105 - of accounts that exist for seconds
+PROFILE: Final = "profile.json"
 
 
 async def serve(number: int, port: int, folder: Path, members: int) -> None:
@@ -45,5 +48,6 @@ async def serve(number: int, port: int, folder: Path, members: int) -> None:
 
 if __name__ == "__main__":
     _, number, port, folder, *members = sys.argv
+    Sampler(Path(folder) / PROFILE)
     work = serve(int(number), int(port), Path(folder), int(members[0]) if members else 0)
     run_server(work, tls=stages.find(int(number)).wants_authority)
