@@ -35,6 +35,8 @@ IN_MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 GROWTH_KIB: Final = 6 * 1024
 SLOPE_KIB: Final = 512
 """How far the server's memory may grow after the first third, and how fast, in KiB a minute, in a soak of minutes."""
+OBJECTS: Final = 3000
+"""How many Python objects more the server may hold when all have gone: caches of rosters, modules that were loaded."""
 
 
 class Server:
@@ -182,6 +184,9 @@ async def soak(number: int, seconds: float, members: int, levers: str, dice: ran
         after, wrong = await emptied(server, empty), room.ledger.wrong
         words, steep = of_memory(server.memory, seconds)
         wrong += steep
+        if after["objects"] - empty["objects"] > OBJECTS:
+            wrong.append(f"the server holds {after['objects'] - empty['objects']} objects more than when it was empty")
+        words += f", {after['kept'] / 1024:.1f} MiB with what the allocator keeps"
         for what in ("descriptors", "tasks", "connections", "open", "working"):
             if after[what] != empty[what]:
                 wrong.append(f"the server holds {after[what]} {what}, and had {empty[what]} at first")
