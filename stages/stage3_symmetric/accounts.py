@@ -114,8 +114,8 @@ class Accounts:
                 os.close(os.open(self.file, os.O_CREAT | os.O_EXCL, 0o600))
             if self.file.stat().st_mode & 0o077:
                 raise LabError(f"{self.file} can be read by others; close it with: chmod 600 {self.file}")
-            with self._open() as database:
-                damage = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            with self._connected() as database:
+                damage = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
                 if damage != "ok":
                     raise sqlite3.DatabaseError(damage)
                 version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -134,7 +134,16 @@ class Accounts:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection that commits at the end of the block, to the disk."""
+        """A connection that commits at the end of the block, to the disk. Raises LabError where that fails: a disk that
+        is full has room again, and a server that lives on can then let people in."""
+        try:
+            with self._connected() as database:
+                yield database
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a damaged schema
+            raise LabError(f"{self.file} cannot be used ({error}); mend that, and people can come in again.") from None
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(self.file, timeout=10)) as database:
             database.execute("PRAGMA synchronous = FULL")
             with database:

@@ -130,6 +130,7 @@ def test_database_lets_nobody_in_who_has_no_right_and_is_otherwise_one_sentence(
     assert came["one sentence"] > 0
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # of a certificate that is then made anew
 @pytest.mark.parametrize("name", ["server/server.key", "server/server.pem", "ca/ca.pem", "ca/ca.key"])
 @pytest.mark.parametrize("number", [4, 5])
 def test_server_with_a_damaged_key_or_certificate_convinces_its_clients_or_says_why_not(
@@ -149,6 +150,7 @@ def test_server_with_a_damaged_key_or_certificate_convinces_its_clients_or_says_
     at_random(house / name, dice, rounds // 2, look)
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @pytest.mark.parametrize("number", [4, 5])
 def test_client_with_a_damaged_ca_pem_meets_its_server_or_nobody(
     house: Path, number: int, rounds: int, dice: random.Random
