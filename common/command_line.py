@@ -23,7 +23,7 @@ from typing import Any
 
 from common import console, terminal, threads
 from common.errors import LabError
-from common.files import user_data
+from common.files import sweep, user_data
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import PASSPHRASE_CHARACTERS, Limits
@@ -169,6 +169,7 @@ def hold(folder: Path) -> None:
     LabError."""
     try:  # the file stays open: the kernel closes it when we end, however we end, and that frees it
         fcntl.flock(os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sweep(folder)
     except OSError as error:
         why = "a client that runs already uses it" if isinstance(error, BlockingIOError) else error.strerror
         raise LabError(f"{folder} cannot be used ({why}); end that client, or choose another folder.") from None

@@ -3,6 +3,7 @@
 What a verb does stands in `lab.verbs` and is imported when the verb is run, so that `lab --help` answers at once.
 """
 
+import errno
 import os
 import re
 import sys
@@ -17,6 +18,8 @@ from common.errors import LabError
 from lab.cli_teaching import COMMANDS, REPORT_HELP, of_student, report_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 STAGE_VERBS = {
     "demo": "The narrated scene, every attack, the verdicts, and where to go next.",
@@ -217,7 +220,7 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
             _bench(lambda: against(chosen, name, target, _options(**given)))
         from lab import verbs
 
-        _bench(lambda: verbs.attack(chosen, [name], _options(expect=_expects(), **given)))
+        _bench(lambda: verbs.attack(chosen, [name], _options(expect=verbs.by_make(), **given)))
 
     command = click.command(name, help=f"The attack {name}: `python -m attacks.{name}`.")(
         on_the_bench(_attack_options(run))
@@ -255,11 +258,6 @@ def _attack_options(function: F) -> F:
     return function
 
 
-def _expects() -> bool:
-    """Called by make: succeed when the verdict is the expected one."""
-    return os.environ.get("LAB_EXPECT") == "1"
-
-
 def _demo(stage: stages.Stage) -> click.Command:
     @click.command("demo", help=STAGE_VERBS["demo"])
     @click.option("--goal", default="", help="Only attacks with this goal.")
@@ -280,7 +278,7 @@ def _attack(stage: stages.Stage) -> click.Command:
     def attack(**given: Any) -> None:
         from lab import verbs
 
-        _bench(lambda: verbs.attack(stage, [], _options(expect=_expects(), **given)))
+        _bench(lambda: verbs.attack(stage, [], _options(expect=verbs.by_make(), **given)))
 
     return attack
 
@@ -704,6 +702,11 @@ def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab
 
         for line in str(error).splitlines():  # a file's name, a peer's words or a tool's may stand in it
             click.echo(printable(line), err=True)
+        return 2
+    except OSError as error:  # a disk can fill up wherever something is written
+        if error.errno not in DISK_IS_FULL:
+            raise
+        click.echo(f"Not all could be written ({error.strerror}); make room, and run it again.", err=True)
         return 2
     except SystemExit as end:
         if isinstance(end.code, str):
