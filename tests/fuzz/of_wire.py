@@ -11,6 +11,7 @@ from msgspec import inspect
 
 import stages
 from common import commands
+from common.files import write_checked
 from common.levers import Levers
 from common.limits import TEXT_BYTES
 from common.messages import Message, Presence
@@ -68,8 +69,7 @@ class Peers:
         for file in folder.iterdir():
             file.unlink()
         if self.stage.number >= 5:
-            (folder / "identity").write_text(KEY.hex())
-            (folder / "identity").chmod(0o600)
+            write_checked(folder / "identity", KEY.hex().encode())
         session = self.stage.client(self.levers, Person("alice", 4000, password="x", register=True, folder=folder))
         session.connected()
         for message in self.greeting(session):
