@@ -125,7 +125,7 @@ lock:
 
 # Only what this repository made. Identities and pins live in the user's own data folder and stay.
 clean:
-	@rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
+	@rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache mutants .fuzz.json
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(LAB_UNKNOWN):
