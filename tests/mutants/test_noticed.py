@@ -15,14 +15,16 @@ from cryptography.x509.oid import NameOID
 
 from attacks import TRIALS, Claim
 from common.errors import LabError
+from common.limits import TEXT_BYTES
 from common.session import Send, Show, Work, alarm
 from lab.capture import Recording
 from lab.observed import ObservedServer
-from lab.referee import RULES, Evidence
+from lab.referee import RULES, TRIALS_RIGHT, Evidence
 from lab.scene import MEMBERS, Spoken
 from lab.screens import Screen
 from stages.stage2_hashed_auth import accounts
 from stages.stage3_symmetric import counters as unchecked
+from stages.stage3_symmetric import room_key
 from stages.stage4_tls import tls
 from stages.stage5_box import box, counters, pins
 from tests.lab.test_referee import ALICE, HONEST, NOTHING, WHISPER, room, scene, three, whisper
@@ -441,3 +443,57 @@ def test_what_is_wrong_with_a_certificates_file_is_said(tmp_path: Path) -> None:
 def test_folder_of_a_key_is_made_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
     tls.write(tmp_path / "one" / "two" / "file", b"text", 0o600)
     assert (tmp_path / "one" / "two").stat().st_mode & 0o777 == 0o700
+
+
+# Found in the second round.
+
+
+def test_sessions_are_counted_one_by_one(tmp_path: Path) -> None:
+    for next_session in (unchecked.next_session, counters.next_session):
+        (tmp_path / "session").unlink(missing_ok=True)
+        assert [next_session(tmp_path / "session") for _ in range(3)] == [1, 2, 3]
+
+
+def test_referee_shows_the_first_words_that_were_altered_and_no_others() -> None:
+    made = three()
+    made.screens["bob"].show(OTHER)
+    found = RULES["altered-room"](made, Claim(), NOTHING)
+    assert [each.seen for each in found.evidence] == ["alice> one", "alice: The door code is 999."]
+
+
+@pytest.mark.parametrize(("right", "frames"), [(TRIALS_RIGHT, [7]), (TRIALS, [7]), (TRIALS_RIGHT - 1, [])])
+def test_referee_names_the_frames_of_the_last_trial_where_enough_were_guessed(right: int, frames: list[int]) -> None:
+    made = three()
+    made.coins = [1] * TRIALS
+    recording: Any = SimpleNamespace(numbers_of={"three": [7]}.get)
+    found = RULES["guessed"](made, Claim(guesses=[1] * right + [0] * (TRIALS - right)), recording)
+    assert [each.frames for each in found.evidence] == [frames]
+    made.spoken = []
+    found = RULES["guessed"](made, Claim(guesses=[1] * TRIALS), recording)
+    assert [each.frames for each in found.evidence] == [[]]
+
+
+def test_what_sqlite_says_of_a_damaged_database_is_said_on(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.sqlite"
+    file.write_bytes(b"Dear Alice, " * 400)
+    file.chmod(0o600)
+    with pytest.raises(LabError, match=r"is no database of accounts \(file is not a database\); move it away"):
+        accounts.Accounts(file, accounts.Argon2id())
+    file.unlink()
+    made = accounts.Accounts(file, accounts.Argon2id())
+    with made._open() as database:
+        rows = [(f"name-{n}", f"name-{n}", b"x" * 200) for n in range(200)]
+        database.executemany("INSERT INTO accounts VALUES (?, ?, ?)", rows)
+    data = bytearray(file.read_bytes())
+    data[5 * 4096 : 6 * 4096] = bytes(4096)  # a page in the middle: the file opens, and its check finds it
+    file.write_bytes(data)
+    with pytest.raises(LabError, match=r"is no database of accounts \((?!None).*[Pp]age.*\); move it away"):
+        accounts.Accounts(file, accounts.Argon2id())
+
+
+def test_sealed_text_may_be_as_long_as_a_text_and_no_longer() -> None:
+    key = room_key.RoomKey(ME, room_key.Ciphers())
+    longest = "x" * TEXT_BYTES
+    assert key.open(key.seal("room", "alice", None, (1, 0), longest)) == longest
+    with pytest.raises(room_key.NotOpened):
+        key.open(key.seal("room", "alice", None, (1, 0), f"{longest}x"))
