@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -35,7 +36,7 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: str
     function: str
     why: Annotated[str, msgspec.Meta(min_length=20)]
-    kind: Literal["equivalent", "wording", "unseen"]
+    kind: Literal["equivalent", "wording"]
     was: str = ""
     now: str = ""
 
@@ -111,7 +112,10 @@ def main(words: list[str]) -> int:
         print("There is one option: --report.", file=sys.stderr)
         return 2
     if not words:
-        done = subprocess.run([sys.executable, "-m", "mutmut", "run"], cwd=REPOSITORY, check=False)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the type checker is started by its name
+        done = subprocess.run(
+            [sys.executable, "-m", "mutmut", "run"], cwd=REPOSITORY, env={**os.environ, "PATH": path}, check=False
+        )
         if done.returncode not in (0, 1):
             return done.returncode
     return report(Path("mutants"))
