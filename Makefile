@@ -61,7 +61,7 @@ $(VERBS):
 else
 
 TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits bench \
-  bench-levers test faults soak check lock clean
+  bench-levers test faults soak fuzz mutants licences audit-deps check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -94,23 +94,38 @@ faults:
 soak:
 	@$(SETUP) --dev python -m tests.faults.soak $(call option,MINUTES,--minutes) $(call option,SEED,--seed)
 
+# A million made-up inputs; ARGS="--seconds 600", and again, to go on from there.
+fuzz:
+	@$(SETUP) --dev python -m tests.fuzz
+
+# What is broken in a stage's lever or in the referee has to be noticed; ten minutes.
+mutants:
+	@$(SETUP) --nightly python -m tests.mutants
+
+# What is known against the packages that are locked, and under which licences they stand.
+audit-deps:
+	@$(SETUP) --nightly python -m tests.packages audit
+licences:
+	@$(SETUP) --nightly python -m tests.packages licences
+
 check:
 	@$(BOOTSTRAP) $(call option,PYTHON,--python) --dev ruff check
 	@$(BOOTSTRAP) --dev ruff format --check
 	@$(BOOTSTRAP) --dev mypy --strict common stages attacks lab tests benchmarks
 	@$(BOOTSTRAP) --dev lint-imports --no-logo
 
-# Both locks hold for every supported Python and system; `make lock ARGS=--upgrade` takes the newest versions.
+# The locks hold for every supported Python and system; `make lock ARGS=--upgrade` takes the newest versions.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command "make lock" pyproject.toml $$ARGS
 lock:
 	@command -v uv >/dev/null || { echo "'make lock' needs uv: install it and try again." >&2; exit 2; }
 	@set -f; $(COMPILE) --output-file requirements.lock >/dev/null
 	@set -f; $(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock >/dev/null
+	@set -f; $(COMPILE) --group dev --group nightly --constraints requirements-dev.lock --output-file requirements-nightly.lock >/dev/null
 
 # Only what this repository made. Identities and pins live in the user's own data folder and stay.
 clean:
-	@rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
+	@rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache mutants .fuzz.json
 	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(LAB_UNKNOWN):

@@ -143,6 +143,17 @@ class ThisMachine(Host):
         return str(found[0][4][0])
 
 
+class Confined(ThisMachine):
+    """This machine, for an attack that is run by hand: whatever a server says of where somebody is, nothing of it goes
+    further than 127.0.0.0/8. (UDP cannot: from a socket bound to 127.0.0.1 the kernel sends to nobody else.)"""
+
+    async def connect(self, address: str, port: int) -> socket.socket:
+        return await super().connect(only_lab_or_loopback(address), port)
+
+    async def resolve(self, name: str) -> str:
+        return only_lab_or_loopback(name)
+
+
 def only_lab_or_loopback(address: str) -> str:
     """Refuse any target that an attack script has no business with. Raises LabError.
 
@@ -150,7 +161,7 @@ def only_lab_or_loopback(address: str) -> str:
     namespaces from which nothing else can be reached.
     """
     try:
-        target = ipaddress.ip_address(address)
+        target = ipaddress.IPv4Address(address)  # no name, which somebody else resolves, nor 0177.1
     except ValueError:
         raise LabError(f"{address} is not an IP address; attacks take one of 127.0.0.0/8.") from None
     if not target.is_loopback:

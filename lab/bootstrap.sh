@@ -1,9 +1,10 @@
 #!/bin/sh
 # Makes .venv from the hash-locked requirements where it is missing or out of date, then runs a command in it:
 #
-#     sh lab/bootstrap.sh [--dev] [--python PATH] [--words TEXT] [COMMAND [ARGUMENT…]]
+#     sh lab/bootstrap.sh [--dev|--nightly] [--python PATH] [--words TEXT] [COMMAND [ARGUMENT…]]
 #
 #     --dev          also install what only developers need (requirements-dev.lock)
+#     --nightly      and what only the nightly targets need (requirements-nightly.lock)
 #     --python PATH  build .venv with this Python
 #     --words TEXT   split TEXT as a shell would, quotes included, but run nothing in it; add the words to COMMAND
 #
@@ -23,6 +24,7 @@ stop() { say "$*"; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
         --dev) lock=requirements-dev.lock; shift ;;
+        --nightly) lock=requirements-nightly.lock; shift ;;
         --python) chosen=$2; shift 2 ;;
         --words) words=$2; shift 2 ;;
         *) break ;;

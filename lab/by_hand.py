@@ -13,7 +13,7 @@ import attacks
 from attacks import Loot, Moment, Taken
 from common.command_line import server_address
 from common.errors import LabError
-from common.hosts import Host, ThisMachine, only_lab_or_loopback
+from common.hosts import Confined, Host, only_lab_or_loopback
 from common.levers import Levers
 from common.runtime import Client
 from common.session import Address, Person, Show
@@ -33,7 +33,7 @@ class Target:
     def __init__(self, stage: Stage, target: Address, folder: Path, seconds: float, report: Report) -> None:
         self.stage = stage
         self.server = target
-        self.host: Host = ThisMachine()
+        self.host: Host = Confined()
         self._folder = folder
         self._seconds = seconds
         self._report = report

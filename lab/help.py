@@ -34,6 +34,9 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make check                        lint, types, import rules
   make faults                       for a night: kills, damaged files, full disks, clocks, cables (SEED=)
   make soak                         a room of 200 for ten minutes, faults all around (MINUTES= ARGS="--stage 3")
+  make fuzz                         a million made-up inputs for every parser (ARGS="--seconds 600")
+  make mutants                      the levers and the referee broken in small ways: does a test notice?
+  make audit-deps                   what is known against the locked packages; make licences lists theirs
   make audits                       run the audits' evidence again
   make bench                        how fast it is, against others: writes benchmarks/README.md (ARGS="brokers": some)
   make handouts                     write the questions of each quiz.toml into its handout

@@ -8,8 +8,9 @@ What an attack says it did is never evidence.
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from attacks import CPU_SECONDS, TRIALS, Claim
@@ -50,20 +51,16 @@ MISSING: Final = re.compile(r"\bmissing\b|\bnot delivered\b")
 """A notice with these words says that something did not arrive."""
 
 
-def _read(kind: str) -> Rule:
+def _read(kind: str, scene: Scene, claim: Claim, recording: Recording) -> Finding:
     """The canary of this kind is among what the attacker read."""
-
-    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
-        canary = scene.canaries[kind]
-        found = next((text for text in claim.read if canary in text), None)
-        if found is None:
-            unsent = _unsent(scene, canary)
-            reason = f"nothing the attacker read has the secret of the {kind} message in it"
-            return Finding(False, f"{reason}; it was typed, and reported unsent" if unsent else reason, unsent)
-        evidence = Evidence("attacker", found, recording.numbers_of(canary))
-        return Finding(True, f"the attacker read the secret of the {kind} message", [evidence])
-
-    return rule
+    canary = scene.canaries[kind]
+    found = next((text for text in claim.read if canary in text), None)
+    if found is None:
+        unsent = _unsent(scene, canary)
+        reason = f"nothing the attacker read has the secret of the {kind} message in it"
+        return Finding(False, f"{reason}; it was typed, and reported unsent" if unsent else reason, unsent)
+    evidence = Evidence("attacker", found, recording.numbers_of(canary))
+    return Finding(True, f"the attacker read the secret of the {kind} message", [evidence])
 
 
 def _unsent(scene: Scene, text: str) -> list[Evidence]:
@@ -89,18 +86,14 @@ def _on_screen(text: str, kind: str, recording: Recording) -> Evidence:
     return Evidence(f"{VICTIM}'s screen", row, recording.numbers_of(text))
 
 
-def _forged(kind: str) -> Rule:
+def _forged(kind: str, scene: Scene, claim: Claim, recording: Recording) -> Finding:
     """Bob's screen shows, as Alice's, what she never typed."""
-
-    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
-        shown, typed = _differences(scene, kind)
-        forged = [text for text in shown if text not in typed]
-        if not forged:
-            return Finding(False, "Bob's screen shows nothing from Alice that she did not type")
-        seen = [_on_screen(text, kind, recording) for text in forged]
-        return Finding(True, "Bob's screen shows words of Alice that she never typed", seen)
-
-    return rule
+    shown, typed = _differences(scene, kind)
+    forged = [text for text in shown if text not in typed]
+    if not forged:
+        return Finding(False, "Bob's screen shows nothing from Alice that she did not type")
+    seen = [_on_screen(text, kind, recording) for text in forged]
+    return Finding(True, "Bob's screen shows words of Alice that she never typed", seen)
 
 
 def _look_alike(scene: Scene, claim: Claim, recording: Recording) -> Finding:
@@ -116,30 +109,22 @@ def _look_alike(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     return Finding(True, "Bob's screen shows words under a name that looks like Alice's", seen)
 
 
-def _altered(kind: str) -> Rule:
+def _altered(kind: str, scene: Scene, claim: Claim, recording: Recording) -> Finding:
     """Bob's screen shows other words in place of Alice's."""
-
-    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
-        shown, typed = _differences(scene, kind)
-        forged = [text for text in shown if text not in typed]
-        missing = [text for text in typed if text not in shown]
-        if not (forged and missing):
-            return Finding(False, "Bob's screen shows Alice's words as she typed them")
-        seen = [*_typed(missing[:1], recording), *(_on_screen(text, kind, recording) for text in forged)]
-        return Finding(True, "Bob's screen shows other words than Alice typed", seen)
-
-    return rule
+    shown, typed = _differences(scene, kind)
+    forged = [text for text in shown if text not in typed]
+    missing = [text for text in typed if text not in shown]
+    if not (forged and missing):
+        return Finding(False, "Bob's screen shows Alice's words as she typed them")
+    seen = [*_typed(missing[:1], recording), *(_on_screen(text, kind, recording) for text in forged)]
+    return Finding(True, "Bob's screen shows other words than Alice typed", seen)
 
 
-def _either(*rules: Rule) -> Rule:
+def _either(rules: Sequence[Rule], scene: Scene, claim: Claim, recording: Recording) -> Finding:
     """At least one of these was reached; the first that was is the reason."""
-
-    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
-        findings = [judge(scene, claim, recording) for judge in rules]
-        reached = next((finding for finding in findings if finding.reached), None)
-        return reached or Finding(False, ", and ".join(finding.reason for finding in findings))
-
-    return rule
+    findings = [judge(scene, claim, recording) for judge in rules]
+    reached = next((finding for finding in findings if finding.reached), None)
+    return reached or Finding(False, ", and ".join(finding.reason for finding in findings))
 
 
 def _inserted(scene: Scene, claim: Claim, recording: Recording) -> Finding:
@@ -152,18 +137,14 @@ def _inserted(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     return Finding(True, "Bob's screen shows, beside Alice's words, words that she never sent", seen)
 
 
-def _replayed(kind: str) -> Rule:
+def _replayed(kind: str, scene: Scene, claim: Claim, recording: Recording) -> Finding:
     """Bob's screen shows something of Alice's more often than she typed it."""
-
-    def rule(scene: Scene, claim: Claim, recording: Recording) -> Finding:
-        shown, typed = _differences(scene, kind)
-        again = [text for text in shown if text in typed and shown[text] > typed[text]]
-        if not again:
-            return Finding(False, "Bob's screen shows nothing of Alice's more often than she typed it")
-        seen = [_on_screen(text, kind, recording) for text in again]
-        return Finding(True, "Bob's screen shows twice what Alice typed once", seen)
-
-    return rule
+    shown, typed = _differences(scene, kind)
+    again = [text for text in shown if text in typed and shown[text] > typed[text]]
+    if not again:
+        return Finding(False, "Bob's screen shows nothing of Alice's more often than she typed it")
+    seen = [_on_screen(text, kind, recording) for text in again]
+    return Finding(True, "Bob's screen shows twice what Alice typed once", seen)
 
 
 def _missed(scene: Scene, claim: Claim, recording: Recording) -> Finding:
@@ -262,24 +243,24 @@ def _cracked(scene: Scene, claim: Claim, recording: Recording) -> Finding:
 RULES: Final[dict[str, Rule]] = {
     "guessed": _guessed,
     "cracked": _cracked,
-    "read-password": _read("password"),
-    "read-room": _read("room"),
-    "read-later-room": _read("later-room"),
-    "read-whisper": _read("whisper"),
-    "read-later-whisper": _read("later-whisper"),
-    "forged-room": _forged("room"),
-    "forged-whisper": _forged("whisper"),
+    "read-password": partial(_read, "password"),
+    "read-room": partial(_read, "room"),
+    "read-later-room": partial(_read, "later-room"),
+    "read-whisper": partial(_read, "whisper"),
+    "read-later-whisper": partial(_read, "later-whisper"),
+    "forged-room": partial(_forged, "room"),
+    "forged-whisper": partial(_forged, "whisper"),
     "look-alike-room": _look_alike,
-    "taken-for-server": _either(_read("password"), _altered("room")),
+    "taken-for-server": partial(_either, (partial(_read, "password"), partial(_altered, "room"))),
     "flowed-through": _flowed_through,
     "missed-room": _missed,
     "dropped-room": _dropped,
     "isolated-room": _isolated,
-    "altered-room": _altered("room"),
-    "read-or-altered-whisper": _either(_read("whisper"), _altered("whisper")),
+    "altered-room": partial(_altered, "room"),
+    "read-or-altered-whisper": partial(_either, (partial(_read, "whisper"), partial(_altered, "whisper"))),
     "inserted-room": _inserted,
-    "replayed-room": _replayed("room"),
-    "replayed-whisper": _replayed("whisper"),
+    "replayed-room": partial(_replayed, "room"),
+    "replayed-whisper": partial(_replayed, "whisper"),
 }
 
 

@@ -35,7 +35,7 @@ def test_sockets_of_this_machine_do_not_hold_short_messages_back() -> None:
     assert all(asyncio.run(both_ends()))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10"])
 def test_loopback_addresses_may_be_attacked(address: str) -> None:
     assert only_lab_or_loopback(address) == address
 

@@ -1,6 +1,7 @@
 """Attacks on a stage that somebody runs by hand: what is said of them is what happened."""
 
 import json
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.cli import run
+from tests.fuzz.endless import CORPUS
 from tests.programs import Program, listening
 
 Start = Callable[..., Program]
@@ -59,3 +61,17 @@ def test_spoofed_whisper_says_whose_address_it_wants(capsys: pytest.CaptureFixtu
     assert "TARGET=127.0.0.1:PORT, with the UDP port that the roster says." in capsys.readouterr().err
     assert run(["stage-1", "spoofed_whisper", "--help"]) == 0
     assert "HOST:PORT of Bob's client (UDP)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_server_prints_no_traceback_where_a_stranger_asks_for_a_name_that_is_not_ascii(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(
+        sys.executable, "-m", "stages.stage4_tls.server", "--port", "0", "--folder", str(tmp_path / "server")
+    )
+    port = int(listening(server))
+    hello = next((CORPUS / "sockets-4").iterdir()).read_bytes()[1:]
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
+        stranger.sendall(hello)
+        assert stranger.recv(100)[:1] in (b"", b"\x15")  # the end, or an alert before it: no handshake goes on
+    assert "Traceback" not in server.ends(signal.SIGINT)[2]
