@@ -9,6 +9,8 @@ A map. On the bench's side, where the network, the attackers, the screens and th
     nursery     starts the child process, and has programs forked in it
     program     speaks with one of them
     probes*     what is asked of the learner's code directly; the answers are compared here
+    sealed_how  what differs, where something was sealed otherwise than it should be
+    crashes     what helps whose code raised an error that nobody foresaw
     shown       an Outcome as a person reads it
     solution    the way to the reference, as a diff
 

@@ -33,6 +33,8 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
+MORE: Final = {2: ["probes2_sessions"], 3: ["probes3_grants"]}
+"""Modules with more probes of a stage."""
 
 
 class Asking:
@@ -46,6 +48,7 @@ class Asking:
         """The scene in which nobody attacked, where it went well."""
         self._programs: dict[str, Program] = {}
         """A program for each function, so that what opens has no memory of what was sealed."""
+        self._server: Program | None = None
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """What a function of `lab.exercise.calls` returns. Raises Trouble, also where it raises what is foreseen."""
@@ -70,7 +73,7 @@ class Asking:
         """The learner's server, on its host, until the block ends."""
         network = self.bench.network
         hosts = Hosts(network.hosts["server"], network.zone, self.stage.port, serves=True)
-        program = self.nursery.program("Your server", hosts)
+        self._server = program = self.nursery.program("Your server", hosts)
         try:
             await serving(program, self.stage.port)
             yield program
@@ -78,8 +81,14 @@ class Asking:
         finally:
             program.close()
 
-    async def client_meets(self, context: ssl.SSLContext, ca: str) -> bytes:
-        """What Alice's client, who trusts this authority, sends to a server that speaks this; nothing if it refuses."""
+    def remove(self, name: str) -> None:
+        """The operator of the server that runs takes an account away."""
+        if self._server:
+            self._server.tell(lines.Remove(name))
+
+    async def client_meets(self, context: ssl.SSLContext | None, ca: str) -> bytes:
+        """What Alice's client, who trusts this authority, sends to a server that speaks this, or no TLS; nothing if it
+        refuses."""
         network = self.bench.network
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -137,6 +146,14 @@ class Asking:
             self._programs.popitem()[1].close()
 
 
+class Elsewhere(Exception):
+    """What is wrong is another requirement's matter: its hints help, and so does its section of the handout."""
+
+    def __init__(self, requirement: str, observed: str) -> None:
+        super().__init__(observed)
+        self.requirement = requirement
+
+
 Run = Callable[[Asking], Coroutine[Any, Any, str]]
 
 
@@ -165,9 +182,11 @@ def scene_probe(run: Run) -> Run:
 
 def probes_of(stage: Stage) -> dict[str, Probe]:
     """The probes of a stage's exercise, by name."""
-    module = f"lab.exercise.probes{stage.number}"
-    importlib.import_module(module)
-    return _PROBES[module]
+    found = dict[str, Probe]()
+    for module in [f"probes{stage.number}", *MORE.get(stage.number, [])]:
+        importlib.import_module(f"lab.exercise.{module}")
+        found |= _PROBES[f"lab.exercise.{module}"]
+    return found
 
 
 def prepare(stage: Stage, folder: Path) -> None:
