@@ -8,10 +8,8 @@ import contextlib
 import importlib
 import io
 import random
-import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +30,6 @@ PRINTED: Final = 2000
 
 def answer(package: str, order: lines.Call) -> lines.Returned:
     """Call it. Whatever it raises that is not foreseen goes through."""
-    _import_anew(package)
 
     def at(module: str) -> Any:
         return importlib.import_module(f"{package}.{module}")
@@ -44,14 +41,6 @@ def answer(package: str, order: lines.Call) -> lines.Returned:
             if kind.__name__ in FORESEEN:
                 return lines.Returned(raised=kind.__name__)
         raise
-
-
-@cache
-def _import_anew(package: str) -> None:
-    """Once in each program. It was forked after the import, and a program of one's own would not share with others what
-    its modules make when they are imported: a prefix of nonces, a key."""
-    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
-        del sys.modules[name]
 
 
 def _plain(value: Any) -> Any:

@@ -118,7 +118,7 @@ def die_with_parent() -> None:
 def _mount(on: Path | str, kind: str, flags: int, options: str = "", what: Path | str = "lab") -> None:
     """Raises OSError."""
     if _libc().mount(str(what).encode(), str(on).encode(), kind.encode(), flags, options.encode()):
-        raise OSError(ctypes.get_errno(), f"mounting {kind or what} on {on}")
+        raise OSError(ctypes.get_errno(), f"mounting {kind or what}")
 
 
 def enter(root: Path, visible: Mapping[Path, Path]) -> str:

@@ -1,11 +1,13 @@
 """Whatever a submission does ends as one clear line, is failed, and leaves nothing behind."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -192,6 +194,18 @@ def test_server_that_floods_a_member_is_told_so(tmp_path: Path, monkeypatch: pyt
     assert "rows" in observed(checked(3, folder, "works"))
 
 
+def test_where_the_wall_cannot_be_whole_grading_is_not_isolated(needs: Callable[[str], str]) -> None:
+    """A container hides parts of /proc, and so forbids a whole one: other programs' processes would be seen in it."""
+    check = f"{sys.executable} -m lab stage-1 check stages/stage1_plaintext --network loopback --json"
+    command = [needs("unshare"), "-rm", "sh", "-c", f"mount -t tmpfs none /proc/fs && exec {check}"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    if not run.stdout:
+        pytest.skip(f"needs namespaces: {run.stderr[-200:]}")
+    outcome = json.loads(run.stdout)
+    assert (outcome["passed"], outcome["isolated"]) == (True, False)
+    assert "mounting proc" in outcome["not_isolated"]
+
+
 def test_grading_without_namespaces_says_so_and_still_grades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nursery, "CHILD_OPTIONS", ("--no-namespaces",))
     outcome = checked(3, submission(tmp_path, "room_key.py", "", ""), "works", "tag-checked")
@@ -342,6 +356,28 @@ def test_no_file_that_a_submission_can_read_is_the_reference(tmp_path: Path, mon
     if not outcome.isolated:
         pytest.skip(f"needs namespaces: {outcome.not_isolated}")
     assert f"found ['room_key.{sys.implementation.cache_tag}.pyc', 'room_key.py']" in observed(outcome)
+
+
+def test_client_finds_no_file_of_the_server(tmp_path: Path) -> None:
+    code = (
+        "        found = [name for _, _, names in os.walk('.') for name in names if name.startswith('accounts')]\n"
+        "        if found:\n            raise RuntimeError(f'found {found}')\n"
+    )
+    outcome = checked(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
+    if not outcome.isolated:
+        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    assert outcome.passed, observed(outcome)
+
+
+def test_program_is_born_with_no_descriptor_but_its_own(tmp_path: Path) -> None:
+    code = (
+        "\n\nimport stat\nkinds = []\nfor number in range(256):\n    try:\n"
+        "        kinds.append(stat.S_IFMT(os.fstat(number).st_mode))\n    except OSError:\n        pass\n"
+        "raise RuntimeError(f'{kinds.count(stat.S_IFSOCK)} sockets, {kinds.count(stat.S_IFDIR)} folders, "
+        "{kinds.count(stat.S_IFIFO)} pipes')\n"
+    )
+    outcome = checked(3, submission(tmp_path, "room_key.py", "", code))
+    assert "3 sockets, 0 folders, 0 pipes" in observed(outcome)  # one to the bench, two of the event loop's to itself
 
 
 # What a submission could ask of the kernel.
