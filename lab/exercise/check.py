@@ -70,14 +70,16 @@ async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequ
         nursery = Nursery(Path(made))
         _copy(folder, Path(made) / SUBMISSION)
         width = min(WIDTH, 1 + sum(len(one.cells) for one in wanted))
-        async with benches(network, width) as side_by_side:
-            prepare(stage, Path(made))
-            await nursery.start()
-            try:
-                run = _Run(stage, nursery, side_by_side)
-                results = await run.results(wanted)
-            finally:
-                nursery.close()
+        prepare(stage, Path(made))
+        nursery.launch()
+        with contextlib.closing(nursery):  # also where there is no network to be had
+            async with benches(network, width) as side_by_side:
+                try:
+                    await nursery.start()
+                    run = _Run(stage, nursery, side_by_side)
+                    results = await run.results(wanted)
+                finally:
+                    nursery.close()
         return Outcome(
             stage.number,
             str(folder),

@@ -164,12 +164,12 @@ async def server_refuses_older_tls(at: Asking) -> str:
 @probe
 async def authority_is_apart(at: Asking) -> str:
     """Whoever takes the server's folder has the server's key, and not the authority's."""
-    async with at.server() as place:
-        authority = at.nursery.taken(f"{place}/ca").get("ca.pem")
+    async with at.server() as server:
+        authority = server.taken("ca").get("ca.pem")
         if authority is None:
             return "There is no ca.pem in the authority's folder, ca/ beside the server's, to be given to members."
         signer = load_pem_x509_certificate(authority).public_key()
-        for name, data in at.nursery.taken(f"{place}/server").items():
+        for name, data in server.taken("server").items():
             if b"PRIVATE KEY" in data and load_pem_private_key(data, None).public_key() == signer:
                 return f"The authority's key is in the server's folder, as {name}."
     return ""

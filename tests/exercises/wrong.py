@@ -510,7 +510,7 @@ WRONG: Final = (
     Wrong(
         5,
         "counters_forgotten_at_a_restart",
-        (("counters.py", "write_whole(self.file, msgspec.json.encode(self.seen))", "pass"),),
+        (("counters.py", "write_checked(self.file, msgspec.json.encode(self.seen))", "pass"),),
         "no-replay",
         "",
         ("works",),
