@@ -859,8 +859,8 @@ WRONG: Final = (
         (
             (
                 "box.py",
-                "    except msgspec.MsgspecError:\n        raise NotOpened from None\n    whispered",
-                "    except KeyError:\n        raise NotOpened from None\n    whispered",
+                "except (msgspec.MsgspecError, UnicodeError):",
+                "except KeyError:",
             ),
         ),
         "boxes",
@@ -878,7 +878,7 @@ WRONG: Final = (
     Wrong(
         5,
         "pins_kept_in_memory",
-        (("pins.py", "        write_whole(self.file, msgspec.json.encode(self.known), lasting=True)\n", ""),),
+        (("pins.py", "        write_checked(self.file, msgspec.json.encode(self.known), lasting=True)\n", ""),),
         "pinned",
         "after a restart Bob comes with his key",
         ("works", "boxes"),
