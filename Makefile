@@ -60,8 +60,8 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits bench-levers \
-  test faults soak check lock clean
+TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits bench \
+  bench-levers test faults soak check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -75,6 +75,9 @@ lan matrix field diff wireshark flow report hint progress handouts grade:
 
 audits: # the scores are computed by a library that only developers need
 	@$(SETUP) --dev lab $@ $(OPTIONS)
+
+bench:
+	@$(SETUP) python -m benchmarks
 
 # What each lever costs: a table, and a picture in runs/levers; ten minutes. ARGS="--stage 3" for one stage.
 bench-levers:

@@ -3,7 +3,8 @@
     python -m benchmarks.serve STAGE PORT FOLDER [MEMBERS [LEVERS]]
 
 The limits that are set wider: connections, the time to join, the backlog of a member, and the speed of one client, so
-that what is measured is the server's speed and not who is dropped. From stage 2 on FOLDER gets MEMBERS accounts called
+that what is measured is the server's speed and not who is dropped. A Sampler stands by (`benchmarks.sampling`), which
+does nothing until it is told to, and writes to FOLDER. From stage 2 on FOLDER gets MEMBERS accounts called
 m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`: logging in is not what is measured. With
 LEVERS, as in "runtime=threads", they are what is turned, and nothing else is.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import stages
+from benchmarks.sampling import Sampler
 from common.command_line import reader_for, run_server
 from common.hosts import ThisMachine
 from common.levers import Levers
@@ -31,6 +33,7 @@ LIMITS: Final = Limits(
     waiting_for_work=20_000,
 )
 PASSWORD: Final = "correct horse"  # noqa: S105 - of accounts that exist for seconds
+PROFILE: Final = "profile.json"
 
 
 async def serve(number: int, port: int, folder: Path, members: int, turned: str | None) -> None:
@@ -56,6 +59,7 @@ async def serve(number: int, port: int, folder: Path, members: int, turned: str 
 
 if __name__ == "__main__":
     _, number, port, folder, *members = sys.argv
+    Sampler(Path(folder) / PROFILE)
     rest = members[1] if len(members) > 1 else None
     work = serve(int(number), int(port), Path(folder), int(members[0]) if members else 0, rest)
     run_server(work, tls=stages.find(int(number)).wants_authority)

@@ -21,7 +21,6 @@ from common.errors import LabError
 
 HERE: Final = Path(__file__).parent
 START_SECONDS: Final = 60.0
-CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 SEARCHED: Final = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 IRC: Final = """
@@ -72,12 +71,9 @@ class Peer:
     processes: list[int] = field(default_factory=list)
 
     def cpu_seconds(self) -> float:
-        """What its processes have taken of a processor, their threads included."""
-        taken = 0
-        for pid in self.processes:
-            words = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-            taken += int(words[11]) + int(words[12])
-        return taken / CLOCK_TICKS
+        """What its processes have taken of a processor, their threads included (proc(5), schedstat: in nanoseconds)."""
+        tasks = (task for pid in self.processes for task in Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
     def memory(self) -> int:
         """Its resident memory, in bytes."""

@@ -1,15 +1,18 @@
 /* The load: members of one room, of whom some speak, and what came of it.
  *
- *     load PROTOCOL PORT MEMBERS SENDERS IN_FLIGHT SECONDS [RATE [PASSWORD]]
+ *     load PROTOCOL PORT MEMBERS SENDERS [PASSWORD]
  *     load handshakes PORT CONNECTIONS
  *
  * PROTOCOL: lab (stage 1), login (stage 2), sealed (stage 3), nats, mqtt, irc; lab-tls and so on: the same in TLS 1.3,
- * with whatever certificate there is. With IN_FLIGHT messages under way in the room at any time, or, where RATE is not
- * 0, at so many deliveries a second whatever comes of them. `handshakes`: connections in TLS, one after the other.
+ * with whatever certificate there is. `handshakes`: connections in TLS, one after the other.
+ *
+ * Prints "ready" when all are in the room. Then for each line that it is given, "IN_FLIGHT RATE SECONDS": that many
+ * messages under way in the room at any time, or, where RATE is not 0, so many deliveries a second whatever comes of
+ * them. It warms up, prints "begin", after SECONDS one line of JSON (deliveries, seconds, latency in microseconds), and
+ * "quiet" when what was under way has come.
  *
  * Every message is equally long, so that what was delivered is counted in bytes, which costs nothing; one member reads
- * what is written in it: when it was sent. Prints "ready" when all are in the room, waits for a line, warms up for a
- * second, prints "begin", and after SECONDS one line of JSON: deliveries, seconds, latency in microseconds.
+ * what is written in it: when it was sent.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,7 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 20, BODY = 100, STAMP = 17, PENDING = 1 << 22, QUIET_MS = 400, SAMPLES = 1 << 22 };
+enum { CHUNK = 1 << 20, BODY = 100, STAMP = 17, PENDING = 1 << 22, QUIET_MS = 400, SAMPLES = 1 << 22, AT_ONCE = 250 };
+static const double WARM_SECONDS = 0.5;
 
 static const char *password = "";
 static char protocol[16];
@@ -112,7 +116,7 @@ static void connect_to(int i, const struct sockaddr_in *address) {
     fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
-static void enter(int i, const struct sockaddr_in *address) {
+static void greet(int i, const struct sockaddr_in *address) {
     connect_to(i, address);
     char hello[1024];
     int n = 0;
@@ -130,6 +134,9 @@ static void enter(int i, const struct sockaddr_in *address) {
         memcpy(hello + n, subscribe, 11), n += 11;
     }
     send_all(i, hello, (size_t)n);
+}
+
+static void enter(int i) {
     if (is("irc")) {
         wait_for(i, " 001 ");
         send_all(i, "JOIN #room\r\n", 12);
@@ -227,15 +234,27 @@ static void push(int i) {
     if (sent > 0) memmove(unsent[i], unsent[i] + sent, unsent_size[i] -= (size_t)sent);
 }
 
-static void run(long in_flight, double seconds, double rate) {
+/* Read what has come to anybody, waiting for it so long at most: how many bytes. */
+static unsigned long long hear(int wait_ms, int counting) {
     struct epoll_event ready[512];
-    int echoes = is("mqtt");
-    double each = members - 1 + echoes, begin = now(), warm = begin + 1, end = warm + seconds, began = 0;
+    unsigned long long bytes = 0;
+    int n = epoll_wait(loop, ready, 512, wait_ms);
+    for (int k = 0; k < n; k++) {
+        int i = (int)ready[k].data.u32;
+        ssize_t got = take(i, buffer, CHUNK);
+        if (!got || (got < 0 && errno != EAGAIN)) fail("a member was shown out");
+        if (got < 0) continue;
+        bytes += (unsigned long long)got;
+        if (i == members - 1 && size) observe(buffer, (size_t)got, counting);
+    }
+    return bytes;
+}
+
+static void run(long in_flight, double rate, double seconds) {
+    double each = members - 1 + is("mqtt"), begin = now(), warm = begin + WARM_SECONDS, end = warm + seconds, began = 0;
     unsigned long long bytes = 0, counted_from = 0, sent = 0, from = 0;
-    int counting = 0, turn = 0;
-    samples = malloc(SAMPLES * sizeof *samples);
-    for (int i = 0; i < senders; i++) unsent[i] = malloc(PENDING);
-    memset(body, 'x', BODY);
+    int counting = 0, turn = 0, unfinished = 1;
+    sampled = 0;
     for (double time = begin; time < end; time = now()) {
         if (!counting && time >= warm) {
             counting = 1, counted_from = bytes, began = time, from = sent;
@@ -247,15 +266,7 @@ static void run(long in_flight, double seconds, double rate) {
             unsent_size[turn] += message(turn, unsent[turn] + unsent_size[turn]);
         }
         for (int i = 0; i < senders; i++) push(i);
-        int n = epoll_wait(loop, ready, 512, rate > 0 ? 0 : 1);
-        for (int k = 0; k < n; k++) {
-            int i = (int)ready[k].data.u32;
-            ssize_t got = take(i, buffer, CHUNK);
-            if (!got || (got < 0 && errno != EAGAIN)) fail("a member was shown out");
-            if (got < 0) continue;
-            bytes += (unsigned long long)got;
-            if (i == members - 1) observe(buffer, (size_t)got, counting);
-        }
+        bytes += hear(rate > 0 ? 0 : 1, counting);
     }
     double took = now() - began;
     qsort(samples, sampled, sizeof *samples, ascending);
@@ -263,6 +274,10 @@ static void run(long in_flight, double seconds, double rate) {
     printf("{\"deliveries\":%llu,\"messages\":%llu,\"seconds\":%.4f,\"bytes\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
         (bytes - counted_from) / size, sent - from, took, size, 1e6 * samples[sampled / 2],
         1e6 * samples[(size_t)((double)sampled * 0.99)]);
+    fflush(stdout);
+    while (hear(QUIET_MS, 0) || unfinished)
+        for (int i = unfinished = 0; i < senders; i++) push(i), unfinished |= unsent_size[i] > 0;
+    puts("quiet"), fflush(stdout);
 }
 
 static void start_tls(void) {
@@ -285,8 +300,8 @@ static int handshakes(const struct sockaddr_in *address) {
 
 int main(int argc, char **argv) {
     int hands = argc > 1 && !strcmp(argv[1], "handshakes");
-    if (argc < (hands ? 4 : 7)) {
-        fputs("load PROTOCOL PORT MEMBERS SENDERS IN_FLIGHT SECONDS [RATE [PASSWORD]]\n", stderr);
+    if (argc < (hands ? 4 : 5)) {
+        fputs("load PROTOCOL PORT MEMBERS SENDERS [PASSWORD]\n", stderr);
         return 2;
     }
     snprintf(protocol, sizeof protocol, "%s", argv[1]), members = atoi(argv[3]);
@@ -294,7 +309,7 @@ int main(int argc, char **argv) {
     if (secure || hands) start_tls();
     if (secure) *secure = 0;
     senders = hands ? 0 : atoi(argv[4]);
-    if (argc > 8) password = argv[8];
+    if (argc > 5) password = argv[5];
     struct rlimit files = {20000, 20000};
     setrlimit(RLIMIT_NOFILE, &files);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[2]))};
@@ -304,21 +319,23 @@ int main(int argc, char **argv) {
     memset(body, 'x', BODY);
     loop = epoll_create1(0);
     double began = now();
-    for (int i = 0; i < members; i++) {
-        enter(i, &address);
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = (unsigned)i};
-        epoll_ctl(loop, EPOLL_CTL_ADD, sockets[i], &event);
-        if (i % 64 == 0) { /* so that nobody's backlog grows while the others come */
-            struct epoll_event ready[512];
-            int n = epoll_wait(loop, ready, 512, 0);
-            for (int k = 0; k < n; k++) take((int)ready[k].data.u32, buffer, CHUNK);
+    for (int come = 0; come < members; come++) {
+        greet(come, &address);
+        if (come % AT_ONCE != AT_ONCE - 1 && come != members - 1) continue;
+        for (int i = come - come % AT_ONCE; i <= come; i++) { /* InspIRCd lets people in once a second */
+            enter(i);
+            struct epoll_event event = {.events = EPOLLIN, .data.u32 = (unsigned)i};
+            epoll_ctl(loop, EPOLL_CTL_ADD, sockets[i], &event);
         }
+        while (hear(0, 0)) continue; /* so that nobody's backlog grows while the others come */
     }
     double entered = now() - began;
     settle(NULL);
     probe();
     printf("ready %.4f\n", entered), fflush(stdout);
-    if (getchar() == EOF) return 1;
-    run(atol(argv[5]), atof(argv[6]), argc > 7 ? atof(argv[7]) : 0);
+    samples = malloc(SAMPLES * sizeof *samples);
+    for (int i = 0; i < senders; i++) unsent[i] = malloc(PENDING);
+    long in_flight;
+    for (double rate, seconds; scanf("%ld %lf %lf", &in_flight, &rate, &seconds) == 3;) run(in_flight, rate, seconds);
     return 0;
 }
