@@ -33,7 +33,7 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
-MORE: Final = {2: ["probes2_sessions"], 3: ["probes3_grants"]}
+MORE: Final = {2: ["probes2_sessions"], 3: ["probes3_grants"], 5: ["probes5_client"]}
 """Modules with more probes of a stage."""
 
 

@@ -588,7 +588,7 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
     text = padding.unpad(peer.open(sealed.nonce, sealed.ciphertext))
     try:
         content = msgspec.convert(msgspec.json.decode(text), Content)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except ValueError as error:  # msgspec's own, and what is no UTF-8
         raise NotOpened(str(error)) from error
     allowed = ("whisper",) if isinstance(sealed, Whisper) else ("room", "direct")
     if content.kind not in allowed:
@@ -678,7 +678,7 @@ def Pins.is_pinned(self, name: str, key: bytes) -> bool:
                 """
 def Pins.pin(self, name: str, key: bytes, *, verified: bool = False) -> None:
     self.known = {**self.known, name: Pin(key=key, verified=verified)}
-    write_checked(self.file, msgspec.json.format(msgspec.json.encode(self.known)), lasting=True)
+    write_checked(self.file, msgspec.json.format(msgspec.json.encode(self.known), indent=0), lasting=True)
 """,
             ),
             "box.py": (

@@ -47,6 +47,7 @@ SERVER_TLS: Final = (
 )
 
 
+CHANGED: Final = "alarm(\n                        f\"{member.name.upper()}'S KEY HAS CHANGED"
 OPPORTUNISTIC: Final = (
     "    from .what_if.starttls_opportunistic import OpportunisticClient\n\n        return OpportunisticClient\n"
 )
@@ -858,9 +859,8 @@ WRONG: Final = (
         (
             (
                 "box.py",
-                "    except (msgspec.MsgspecError, UnicodeError):  # a member may seal bytes that are no text\n"
-                "        raise NotOpened from None\n    whispered",
-                "    except KeyError:\n        raise NotOpened from None\n    whispered",
+                "except (msgspec.MsgspecError, UnicodeError):",
+                "except KeyError:",
             ),
         ),
         "boxes",
@@ -890,6 +890,22 @@ WRONG: Final = (
         "pinned",
         "Carol comes with Bob's key",
         ("works",),
+    ),
+    Wrong(
+        5,
+        "changed_key_is_a_notice",
+        (("client.py", CHANGED, CHANGED.replace("alarm", "notice")),),
+        "pinned",
+        "Bob came again with another key, and Alice's screen shows no alarm",
+        ("works", "safety-number"),
+    ),
+    Wrong(
+        5,
+        "own_name_not_looked_at",
+        (("client.py", "            stolen = member.public_key != self.public_key\n", "            stolen = False\n"),),
+        "pinned",
+        "in Alice's own name",
+        ("works", "safety-number"),
     ),
     Wrong(
         5,
