@@ -163,8 +163,9 @@ def result(say: Tell, packets: int = 200_000, rounds: int = 3) -> Result:
         if peer not in micros:
             made.left_out.append(f"{said}: {peer} is not here (sudo apt install {peer})")
             continue
-        figures = {"ours": per_second[ours], "theirs": per_second[peer], "unit": "packets/s"}
-        made.rows.append(Row(name=said, against=AGAINST[peer], target=target, **figures))
+        ahead, behind = per_second[ours], per_second[peer]
+        row = Row(name=said, ours=ahead, unit="packets/s", against=AGAINST[peer], theirs=behind, target=target)
+        made.rows.append(row)
     return made
 
 
