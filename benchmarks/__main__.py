@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks import page, rows
 from common.errors import LabError
 
-SUBJECTS: Final = ("brokers", "arrivals", "cracking", "captures", "live")
+SUBJECTS: Final = ("brokers", "arrivals")
 
 
 def say(line: str) -> None:
