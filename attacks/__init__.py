@@ -297,7 +297,7 @@ def names() -> list[str]:
 
 _PLUMBING = {
     *("on_path", "position", "arp", "intercept", "tap", "listener", "packets", "pcap", "bpf", "dissect"),
-    *("exchange", "boxes", "words", "taken", "hashes", "guesses", "terminate", "static_rsa"),
+    *("exchange", "boxes", "words", "taken", "hashes", "guesses", "cracking", "hashcat", "terminate", "static_rsa"),
 }
 
 

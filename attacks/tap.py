@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from attacks import Foothold
+from common.ring import ear_of
 
 if TYPE_CHECKING:
     from attacks.listener import Heard, Reads
-
-MAX_FRAME: Final = 1 << 16
 
 
 @contextlib.contextmanager
@@ -20,19 +19,26 @@ def frames(foothold: Foothold, take: Callable[[bytes], None]) -> Iterator[Callab
     The block gets a function that takes, at once, all that has arrived by now.
     """
     loop = asyncio.get_running_loop()
-    with foothold.host.packet_socket() as card:
+    with ear_of(foothold.host.packet_socket()) as ear:
+        if ear.why:
+            foothold.note(ear.why)
+
+        def ready() -> None:
+            for frame in ear.heard():
+                take(frame)
 
         def read() -> None:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    take(card.recv(MAX_FRAME))
+            for frame in ear.flushed():
+                take(frame)
 
-        loop.add_reader(card, read)
+        loop.add_reader(ear, ready)
         try:
             yield read
             read()  # the last frames may have come in the same turn of the loop as the end
         finally:
-            loop.remove_reader(card)
+            loop.remove_reader(ear)
+            if lost := ear.lost:
+                foothold.note(f"{lost:,} packets were lost: this transcript has gaps")
 
 
 @contextlib.contextmanager

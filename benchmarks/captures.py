@@ -30,6 +30,7 @@ from typing import Final
 
 from attacks.listener import Listener
 from attacks.pcap import frames
+from benchmarks.rows import Result, Row, Tell
 from common.messages import Say
 from common.wire import encode
 
@@ -37,6 +38,13 @@ PORT: Final = 5001
 MEMBERS: Final = 20
 SCAPY_SHARE: Final = 20
 """scapy reads every so many-th part of the packets: the whole would take minutes a round."""
+COMPARED: Final = (
+    ("lab", "scapy", "frames to typed messages", "transcript-scapy"),
+    ("lab", "tshark", "frames to typed messages", "transcript-tshark"),
+    ("sniffer", "tshark", "the program `sniffer --read`, its start included", ""),
+)
+"""Ours, theirs, what it is, and the target that it answers."""
+AGAINST: Final = {"scapy": "scapy's TCPSession", "tshark": "tshark -T fields"}
 FIELDS: Final = ("frame.number", "ip.src", "ip.dst", "tcp.payload")
 
 
@@ -55,10 +63,15 @@ def write_capture(path: Path, packets: int) -> None:
 
 
 def segment(who: int, seq: int, data: bytes) -> bytes:
-    """An Ethernet frame from a member to the server; checksums are left to a card that is not there."""
+    """An Ethernet frame from a member to the server; TCP's checksum is left to a card that is not there."""
     ends = bytes([10, 13, 37, 100 + who, 10, 13, 37, 10])
     ethernet = b"\x02\x00\x00\x00\x00\x0a\x02\x00\x00\x00\x00" + bytes([100 + who]) + b"\x08\x00"
-    ip = struct.pack(">BBHHHBBH", 0x45, 0, 40 + len(data), 0, 0x4000, 64, 6, 0) + ends
+    words = struct.unpack(">10H", struct.pack(">BBHHHBBH", 0x45, 0, 40 + len(data), 0, 0x4000, 64, 6, 0) + ends)
+    total = sum(words)
+    checksum = (
+        ~(total + (total >> 16)) & 0xFFFF
+    )  # a bridge may look at it (RFC 791; two carries are not to be had here)
+    ip = struct.pack(">10H", *words[:5], checksum, *words[6:])
     tcp = struct.pack(">HHIIBBHHH", 40_000 + who, PORT, 1000 + seq, 1, 0x50, 0x18, 65535, 0, 0)
     return ethernet + ip + tcp + data
 
@@ -138,6 +151,22 @@ def ratios(micros: dict[str, float]) -> dict[str, float]:
     """How many times as fast as another one is: the lab's reader as tshark and scapy, its program as tshark."""
     pairs = [("tshark", "lab"), ("tshark", "sniffer"), ("scapy", "lab")]
     return {f"{fast} to {slow}": micros[slow] / micros[fast] for slow, fast in pairs if slow in micros}
+
+
+def result(say: Tell, packets: int = 200_000, rounds: int = 3) -> Result:
+    """The rows for the page."""
+    say(f"{packets} packets, read {rounds} times by each.")
+    micros = measure(packets, rounds)
+    made = Result(limits=f"{packets} chat packets of one message each; scapy reads {packets // SCAPY_SHARE} of them.")
+    per_second = {name: 1e6 / value for name, value in micros.items()}
+    for ours, peer, said, target in COMPARED:
+        if peer not in micros:
+            made.left_out.append(f"{said}: {peer} is not here (sudo apt install {peer})")
+            continue
+        ahead, behind = per_second[ours], per_second[peer]
+        row = Row(name=said, ours=ahead, unit="packets/s", against=AGAINST[peer], theirs=behind, target=target)
+        made.rows.append(row)
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """The commands of `lab` for whoever hands in a report, and for whoever teaches: report, secret, captures, grade."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -100,7 +101,18 @@ def grade(folder: str, out: str, stage: int, secret: str, captures: str, json: b
     raise SystemExit(asyncio.run(run(wishes)))
 
 
-COMMANDS: Final = (report_of(None), secret, captures, grade)
+@click.command(help="Guess the passwords in a stolen accounts.sqlite, on all cores; or write files for hashcat.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--words", type=click.Path(path_type=Path), metavar="LIST", help="A guess a line; else the 30,000 usual.")
+@click.option("--export", type=(click.Choice(["hashcat"]), click.Path(path_type=Path)), metavar="hashcat FOLDER")
+@JSON
+def crack(file: Path, words: Path | None, export: tuple[str, Path] | None, json: bool) -> None:
+    from lab.cracked import crack as guess
+
+    raise SystemExit(guess(file, words=words, hashcat=export[1] if export else None, as_json=json))
+
+
+COMMANDS: Final = (report_of(None), secret, captures, grade, crack)
 
 
 def of_student(function: Callable[..., Any]) -> Callable[..., Any]:

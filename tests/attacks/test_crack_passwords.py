@@ -1,13 +1,25 @@
 """Guessing passwords: every way of storing them is known by its look, and a guess is hashed as the server hashes it."""
 
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from attacks.crack_passwords import costs, guess
+from attacks.crack_passwords import costs
+from attacks.cracking import on_all_cores, on_one_core
 from attacks.guesses import common_passwords, duration
+from attacks.hashcat import export
 from attacks.hashes import ARGON2ID, PLAINTEXT, SALTED_SHA256, SCRYPT, SHA256, Way, way_of
-from lab import weak_password
+from common.errors import LabError
+from lab import cracked, weak_password
 from stages.stage2_hashed_auth.accounts import Argon2id, Hashing
 from stages.stage2_hashed_auth.what_if.password_hash import Plaintext, SaltedSha256, Scrypt, Sha256
+from tests.programs import Program
 
 WAYS = [
     (Argon2id(), ARGON2ID),
@@ -22,21 +34,22 @@ WAYS = [
 def test_guess_is_hashed_as_the_server_does_and_only_the_right_one_fits(hashing: Hashing, way: Way) -> None:
     stored = hashing.hash(b"dragon")
     assert way_of(stored) is way
-    run = guess(way, {"bob": stored}, ["dragon"])
+    run = on_one_core(way, {"bob": stored}, ["dragon"], 9.0)
     assert (run.found, run.hashes) == ({"bob": "dragon"}, 1)
-    assert guess(way, {"bob": stored}, ["dragom"]).found == {}
+    assert on_one_core(way, {"bob": stored}, ["dragom"], 9.0).found == {}
 
 
-@pytest.mark.parametrize(("hashing", "hashes"), [(Sha256(), 2), (SaltedSha256(), 6)])
+@pytest.mark.parametrize(("hashing", "hashes"), [(Sha256(), 3), (SaltedSha256(), 9)])
 def test_salt_makes_every_account_cost_a_hash_of_its_own(hashing: Hashing, hashes: int) -> None:
     accounts = {name: hashing.hash(b"dragon") for name in ("alice", "bob", "carol")}
-    run = guess(way_of(accounts["bob"]), accounts, ["monkey", "dragon", "never tried: all are open"])
+    run = on_one_core(way_of(accounts["bob"]), accounts, ["monkey", "dragon", "tried in the same batch"], 9.0)
     assert (run.found, run.hashes) == (dict.fromkeys(accounts, "dragon"), hashes)
 
 
 def test_guessing_ends_when_it_has_cost_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attacks.crack_passwords.time.process_time", iter([0.0, 0.4, 0.9, 1.1]).__next__)
-    run = guess(SHA256, {"bob": Sha256().hash(b"dragon")}, ["one", "two", "three", "dragon"])
+    monkeypatch.setattr("attacks.cracking.time.process_time", iter([0.0, 0.4, 0.9, 1.1]).__next__)
+    monkeypatch.setattr("attacks.cracking.BATCH", 1)
+    run = on_one_core(SHA256, {"bob": Sha256().hash(b"dragon")}, ["one", "two", "three", "dragon"], 1.0)
     assert (run.found, run.hashes, run.seconds) == ({}, 3, 1.1)
 
 
@@ -64,3 +77,71 @@ def test_costs_say_what_the_salt_is_for() -> None:
 )
 def test_time_is_told_in_the_unit_that_fits(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_all_cores_find_what_one_finds_and_share_the_budget() -> None:
+    accounts = {name: SaltedSha256().hash(word) for name, word in (("alice", b"dragon"), ("bob", b"monkey"))}
+    accounts["carol"] = SaltedSha256().hash(b"in no list")
+    words = [*(f"wrong {number}" for number in range(20_000)), "monkey", "dragon"]
+    run = on_all_cores(accounts, words, processes=2)
+    assert (run.found, run.guesses) == ({"alice": "dragon", "bob": "monkey"}, len(words))
+    cut = on_all_cores({"bob": Argon2id().hash(b"in no list")}, words, processes=2, budget=0.1)
+    assert cut.guesses < 100
+    assert cut.seconds >= 0.1
+
+
+def test_process_that_guesses_is_gone_when_whoever_started_it_breaks_off() -> None:
+    seen: list[int] = []
+
+    def broken_off(_: object) -> None:
+        tasks = Path("/proc/self/task").iterdir()
+        seen.extend(int(pid) for task in tasks for pid in (task / "children").read_text().split())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        on_all_cores({"bob": Argon2id().hash(b"in no list")}, ["wrong"] * 100_000, tell=broken_off, processes=2)
+    assert len(seen) >= 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in seen)
+
+
+def database(folder: Path, **stored: bytes) -> Path:
+    file = folder / "accounts.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as made, made:
+        made.execute("CREATE TABLE accounts (name TEXT, stored BLOB)")
+        made.executemany("INSERT INTO accounts VALUES (?, ?)", stored.items())
+    return file
+
+
+def test_file_is_cracked_by_hand_and_says_what_it_cost(tmp_path: Path, start: Callable[..., Program]) -> None:
+    file = database(tmp_path, bob=Sha256().hash(b"dragon"), carol=Sha256().hash(b"in no list at all"))
+    program = start(sys.executable, "-m", "lab", "crack", str(file))
+    assert program.line() == "bob: dragon"
+    assert program.line().startswith("SHA-256: 1 of 2 found, 30,000 hashes in ")
+
+
+def test_what_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("no database")
+    with pytest.raises(LabError, match="is no database of accounts"):
+        cracked.stolen(tmp_path / "notes")
+    with pytest.raises(LabError, match="has no accounts"):
+        cracked.stolen(database(tmp_path))
+
+
+def test_argon2id_is_not_exported_and_that_is_said(tmp_path: Path) -> None:
+    (said,) = export(tmp_path / "out", {"bob": Argon2id().hash(b"dragon")}, ["dragon"])
+    assert "no Argon2" in said
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["words.txt"]
+
+
+@pytest.mark.parametrize(("hashing", "mode"), [(Sha256(), "1400"), (SaltedSha256(), "1420"), (Scrypt(), "8900")])
+def test_hashcat_cracks_what_is_exported(hashing: Hashing, mode: str, tmp_path: Path) -> None:
+    """Where it is installed. CI does not install it: 22 s for that and, at its first run, a minute for each kernel."""
+    if not shutil.which("hashcat"):
+        pytest.skip("hashcat is not installed: sudo apt install hashcat pocl-opencl-icd ocl-icd-libopencl1")
+    (said,) = export(tmp_path, {"bob": hashing.hash(b"dragon")}, ["123456", "dragon", "monkey"])
+    command = said.partition(": ")[2].split()
+    assert command[:5] == ["hashcat", "-a", "0", "-m", mode]
+    own = ["--potfile-disable", "--quiet", "--session", tmp_path.name, "--outfile", str(tmp_path / "found")]
+    done = subprocess.run([*command, *own], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
+    assert (tmp_path / "found").exists(), done.stdout + done.stderr
+    assert (tmp_path / "found").read_text().rstrip().endswith(":dragon")
