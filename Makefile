@@ -11,7 +11,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # A value counts when it was typed (`make … NAME=alice`); NETWORK and LEVERS also when they are in the environment.
 # The other names are too common there: many machines have a NAME or a PORT that means something else.
-KNOWN := NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL REGISTER PASSWORD_FILE PASSPHRASE_FILE CA FROM TO FILE \
+KNOWN := NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL REGISTER PASSWORD_FILE PASSPHRASE_FILE CA FROM TO FILE MINUTES SEED \
   ABLATIONS VIA LAN SLOW ATTACK QUESTION PART AGAIN ATTACHED FRESH GIVE_UP ARGS PYTHON
 TYPED := $(foreach v,$(KNOWN),$(if $(filter command,$(origin $v)),$v))
 MISTYPED := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v)))
@@ -60,7 +60,8 @@ $(VERBS):
 
 else
 
-TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits bench test check lock clean
+TARGETS := help doctor lan matrix field diff wireshark flow report hint progress handouts grade audits bench \
+  bench-levers test faults soak check lock clean
 LAB_UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 export LAB_UNKNOWN $(TYPED)
 
@@ -78,9 +79,20 @@ audits: # the scores are computed by a library that only developers need
 bench:
 	@$(SETUP) python -m benchmarks
 
+# What each lever costs: a table, and a picture in runs/levers; ten minutes. ARGS="--stage 3" for one stage.
+bench-levers:
+	@$(SETUP) python -m benchmarks.levers
+
 # Side by side, on up to four cores; `make test ARGS="-n 0 …"` runs one after the other.
 test:
 	@$(SETUP) --dev python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+# Every night: what tests/faults does a few times in every run of the tests, it does hundreds of times here.
+faults:
+	@LAB_WHOLE=1 $(SETUP) --dev python -m pytest tests/faults
+
+soak:
+	@$(SETUP) --dev python -m tests.faults.soak $(call option,MINUTES,--minutes) $(call option,SEED,--seed)
 
 check:
 	@$(BOOTSTRAP) $(call option,PYTHON,--python) --dev ruff check

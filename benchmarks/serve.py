@@ -1,25 +1,28 @@
 """A stage's own server, for the benchmarks: its sessions and its runtime as they are, with wider limits.
 
-    python -m benchmarks.serve STAGE PORT FOLDER [MEMBERS]
+    python -m benchmarks.serve STAGE PORT FOLDER [MEMBERS [LEVERS]]
 
 The limits that are set wider: connections, the time to join, the backlog of a member, and the speed of one client, so
 that what is measured is the server's speed and not who is dropped. A Sampler stands by (`benchmarks.sampling`), which
 does nothing until it is told to, and writes to FOLDER. From stage 2 on FOLDER gets MEMBERS accounts called
-m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`: logging in is not what is measured.
+m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`: logging in is not what is measured. With
+LEVERS, as in "runtime=threads", they are what is turned, and nothing else is.
 """
 
 import asyncio
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Final
 
 import stages
 from benchmarks.sampling import Sampler
-from common.command_line import run_server
+from common.command_line import reader_for, run_server
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import Limits
 from common.runtime import ServerRuntime
+from common.threads import ThreadServer
 
 LIMITS: Final = Limits(
     connections=20_000,
@@ -33,15 +36,23 @@ PASSWORD: Final = "correct horse"  # noqa: S105 - of accounts that exist for sec
 PROFILE: Final = "profile.json"
 
 
-async def serve(number: int, port: int, folder: Path, members: int) -> None:
+async def serve(number: int, port: int, folder: Path, members: int, turned: str | None) -> None:
     """Listen until this process is ended; a line on standard output says that it listens."""
     stage = stages.find(number)
-    levers = Levers.parse("password_hash=sha256" if stage.wants_password else "", stage.levers)
+    if turned is None:
+        turned = "password_hash=sha256" if stage.wants_password else ""
+    levers = Levers.parse(turned, stage.levers)
     server: Any = stage.server(levers, folder)
     for i in range(members if stage.wants_password else 0):
         server.accounts.register(f"m{i:05}", PASSWORD)
-    runtime = ServerRuntime(server, LIMITS)
-    await runtime.start(await ThisMachine().listen(port), stage.server_tls(levers, folder))
+    listener, tls = await ThisMachine().listen(port), stage.server_tls(levers, folder)
+    if levers["runtime"] == "threads":
+        listener.setblocking(True)
+        listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False) if tls else listener
+        threading.Thread(target=ThreadServer(server, reader_for(levers)).serve, args=(listener,), daemon=True).start()
+    else:
+        runtime = ServerRuntime(server, LIMITS, reader_for(levers))
+        await runtime.start(listener, tls)
     print("Listening.", flush=True)
     await asyncio.get_running_loop().create_future()
 
@@ -49,5 +60,6 @@ async def serve(number: int, port: int, folder: Path, members: int) -> None:
 if __name__ == "__main__":
     _, number, port, folder, *members = sys.argv
     Sampler(Path(folder) / PROFILE)
-    work = serve(int(number), int(port), Path(folder), int(members[0]) if members else 0)
+    rest = members[1] if len(members) > 1 else None
+    work = serve(int(number), int(port), Path(folder), int(members[0]) if members else 0, rest)
     run_server(work, tls=stages.find(int(number)).wants_authority)

@@ -23,7 +23,7 @@ from typing import Any
 
 from common import console, terminal, threads
 from common.errors import LabError
-from common.files import user_data
+from common.files import sweep, user_data
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import PASSPHRASE_CHARACTERS, Limits
@@ -50,7 +50,7 @@ def rows_for(levers: Levers) -> terminal.Rows:
 def server_address(text: str, port: int) -> tuple[str, int]:
     """Read `HOST`, `HOST:PORT` or `:PORT`. Raises LabError."""
     host, _, number = text.partition(":")
-    if number and not (number.isascii() and number.isdigit() and 0 < int(number) < 65536):
+    if number and not (re.fullmatch(r"[0-9]{1,5}", number) and 0 < int(number) < 65536):
         raise LabError(f"SERVER= is HOST or HOST:PORT with a port from 1 to 65535; {text} is not.")
     return host or "127.0.0.1", int(number or port)
 
@@ -169,6 +169,7 @@ def hold(folder: Path) -> None:
     LabError."""
     try:  # the file stays open: the kernel closes it when we end, however we end, and that frees it
         fcntl.flock(os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sweep(folder)
     except OSError as error:
         why = "a client that runs already uses it" if isinstance(error, BlockingIOError) else error.strerror
         raise LabError(f"{folder} cannot be used ({why}); end that client, or choose another folder.") from None
@@ -195,6 +196,7 @@ def run_server(work: Coroutine[Any, Any, None], *, tls: bool) -> None:
         return
     import uvloop
 
+    sys.unraisablehook = console.complain
     while (free := os.open(os.devnull, os.O_RDWR)) < 3:  # started without stdin: libuv wants no socket in its place
         pass
     os.close(free)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from common.errors import LabError
 from common.room import Room
 from common.session import Server, ServerEffect
 from common.text import NAME_PATTERN, NAME_RULE, printable
@@ -34,11 +35,26 @@ def typed(server: Operated, line: str) -> tuple[list[ServerEffect], str]:
             members = [f"{m.name} ({m.address})" for page in server.room.roster() for m in page.members]
             return [], "here: " + (", ".join(members) or "nobody")
         case ["/remove", name] if re.match(NAME_PATTERN, name):
-            return server.remove(name), f"{name} is not here any more."
+            try:
+                return server.remove(name), f"{name} is not here any more."
+            except LabError as error:  # the accounts cannot be changed just now
+                return [], str(error)
         case ["/remove", name]:
             return [], f"{printable(name)} is no name: names are {NAME_RULE}."
         case _:
             return [], HELP
+
+
+def is_of_tls(about: "sys.UnraisableHookArgs") -> bool:
+    """Is this the traceback that Python prints where a stranger asks TLS for a server's name that is not ASCII? `ssl`
+    has refused that already."""
+    return about.exc_type is UnicodeDecodeError and isinstance(about.object, bytes)
+
+
+def complain(about: "sys.UnraisableHookArgs") -> None:
+    """What Python cannot raise it prints, but for what any stranger could fill the operator's screen with."""
+    if not is_of_tls(about):
+        sys.__unraisablehook__(about)
 
 
 def listen(take: Callable[[str], None]) -> None:

@@ -1,6 +1,7 @@
 """Files that must never be seen half written, nor by others."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,37 @@ def write_whole(file: Path, data: bytes, *, mode: int = 0o600, lasting: bool = F
             _sync_folder(file.parent)
     except OSError as error:
         raise LabError(f"{file} cannot be written ({error.strerror}); mend that and start again.") from None
+
+
+def write_checked(file: Path, data: bytes, *, lasting: bool = False) -> None:
+    """The same, with a last line by which `read_checked` sees whether it is still what was written. Raises LabError.
+
+    That is against disks and slips of an editor, and no defence: whoever can write the file can write that line.
+    """
+    write_whole(file, data + _last_line(data), lasting=lasting)
+
+
+def read_checked(file: Path) -> bytes:
+    """What `write_checked` wrote, without its last line. Raises ValueError where anything changed it, and OSError."""
+    whole = file.read_bytes()
+    data, last = whole[:-_LAST_LINE_BYTES], whole[-_LAST_LINE_BYTES:]
+    if last != _last_line(data):
+        raise ValueError("its last line is not the checksum of the rest")
+    return data
+
+
+def _last_line(data: bytes) -> bytes:
+    return f"\nsha256 {hashlib.sha256(data).hexdigest()}\n".encode()
+
+
+_LAST_LINE_BYTES = len(_last_line(b""))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers who were killed left half written. Only for whoever holds the folder: others may be
+    writing. Raises OSError."""
+    for unfinished in folder.glob(".*.part"):
+        unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,10 @@ from common.errors import LabError
 DOMAIN: Final = "lab.test"
 """The lab's own names end so; `.test` is reserved and resolves nowhere (RFC 6761, section 6.2)."""
 
+QUIET_SECONDS, PROBE_SECONDS, PROBES = 15, 5, 3
+"""After so long a silence on a connection the kernel asks whether the other side is there, so often, before it ends it
+(RFC 9293, section 3.8.4)."""
+
 
 class Host(ABC):
     """One machine: its name, its IPv4 address, and the sockets it can make."""
@@ -53,9 +57,21 @@ def tcp_socket() -> socket.socket:
     return socket.socket(proto=socket.IPPROTO_TCP)
 
 
+def watch(sock: socket.socket) -> None:
+    """Let the kernel find out within half a minute that the other side is gone without a word, as when a cable is
+    pulled: whoever only listens would wait for ever. A listener hands this on to what it accepts."""
+    options = {"TCP_KEEPIDLE": QUIET_SECONDS, "TCP_KEEPINTVL": PROBE_SECONDS, "TCP_KEEPCNT": PROBES}
+    options["TCP_USER_TIMEOUT"] = 1000 * (QUIET_SECONDS + PROBES * PROBE_SECONDS)  # what is sent, and not acknowledged
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in options.items():
+        if hasattr(socket, name):  # macOS has others
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def listening(sock: socket.socket, address: str, port: int) -> socket.socket:
     """Bind and listen, or say in one sentence why not."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    watch(sock)
     try:
         sock.bind((address, port))
         sock.listen(512)
@@ -82,6 +98,7 @@ def bound(sock: socket.socket, address: str, port: int) -> socket.socket:
 async def connected(sock: socket.socket, address: str, port: int) -> socket.socket:
     """Connect within five seconds, or say in one sentence why not."""
     sock.setblocking(False)
+    watch(sock)
     try:
         async with asyncio.timeout(5):
             await asyncio.get_running_loop().sock_connect(sock, (address, port))

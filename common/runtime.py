@@ -6,8 +6,10 @@ what waits for a member who does not read is bounded, and nobody else ever waits
 """
 
 import asyncio
+import random
 import socket
 import ssl
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +47,14 @@ TLS_SECONDS: Final = 5.0
 """How long a client waits for the server's part of a TLS handshake."""
 SLOW_AT_ONCE: Final = 2
 """Threads for slow work. More would only take the processor from the members who are inside."""
-AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""How long a client whose connection ended waits before it connects again, each time longer; then it gives up."""
+AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+"""How long a client whose connection ended waits before it connects again, each time longer; then it gives up. Each
+wait is half as long to half as long again, by chance: a roomful must not come back to a new server in one instant."""
+TOLD_SECONDS: Final = 2.0
+"""A wait so long is told."""
+PASSING: Final = ("full", "busy", "name-in-use")
+"""Refusals that may be another answer soon, for whoever was in already: a crowd comes back at once, and a server that
+was cut off from us still holds our place."""
 STEADY_SECONDS: Final = 10.0
 """A connection that stood so long was a good one: when it ends, the waits begin anew."""
 LONG_BYTES: Final = 4096
@@ -56,11 +64,16 @@ ALARMS_APART: Final = 16
 """How many different alarms about datagrams are counted each on its own."""
 
 
+class NotTheServer(LabError):
+    """Whoever answered did not prove that it is the server."""
+
+
 def not_the_server(error: OSError) -> LabError:
     """What a person is told when TLS refuses, or when whoever answered does not speak it."""
     why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
     why = why.removesuffix(".")  # OpenSSL ends some sentences, and not others
-    return LabError(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
+    kind = LabError if isinstance(error, ConnectionError) else NotTheServer  # an end proves nothing about anybody
+    return kind(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
 
 
 class ServerRuntime:
@@ -83,6 +96,7 @@ class ServerRuntime:
         self.working = 0
         """How many connections wait for the pool."""
         self.stopped = False
+        self.told = ""
         self.turn: Turn[Any] = Turn(Everyone())
         """What goes to the room, and is not in the outboxes yet."""
         self._long: dict[int, tuple[Message, bytes]] = {}
@@ -108,6 +122,12 @@ class ServerRuntime:
             connection.transport.abort()
         await asyncio.gather(*(connection.lost for connection in remaining))
         self.pool.shutdown(cancel_futures=True)
+
+    def tell(self, sentence: str) -> None:
+        """Tell the operator what is wrong; the same thing once, until something goes well again."""
+        if sentence != self.told:
+            self.told = sentence
+            print(f"! {sentence}", file=sys.stderr, flush=True)
 
     def perform(self, by: "_Connection | None", effects: Iterable[ServerEffect]) -> None:
         """Carry out what a session answered; without `by`, what the operator wants, for sessions that are named."""
@@ -258,10 +278,16 @@ class _Connection(asyncio.Protocol):
         if done.cancelled() or self.gone:
             return
         self.read_on()
-        if done.exception():
-            self.refuse("failed", "The server could not do that; its operator can see why.")
-            done.result()  # raises: asyncio shows it to the operator
-        self.runtime.perform(self, work.then(done.result()))
+        try:
+            effects = work.then(done.result())
+        except Exception as error:
+            self.refuse("failed", "The server could not do that just now; its operator can see why.")
+            if not isinstance(error, LabError):
+                raise  # asyncio shows it to the operator
+            self.runtime.tell(str(error))
+            return
+        self.runtime.told = ""
+        self.runtime.perform(self, effects)
         self.read()
 
     def spend(self, size: int) -> None:
@@ -374,6 +400,7 @@ class Client(asyncio.Protocol):
         self._new_reader = reader
         self.dial = dial
         self.tls = tls
+        self._let_in = False
         self._waits = iter(AGAIN_SECONDS)
         self._connecting: asyncio.Task[None] | None = None
         self._decoder = decoder(session.accepts)
@@ -434,8 +461,11 @@ class Client(asyncio.Protocol):
             effects = commands.typed(self.session, line)
         except LabError as error:
             effects = _cannot_go_on(error)
-        if self.transport.is_closing() and any(isinstance(effect, Send) for effect in effects):
+        sends = any(isinstance(effect, Send) for effect in effects)
+        if self.transport.is_closing() and (sends or (line.strip() and not effects)):
             effects = [notice("There is no connection to the server right now; that was not sent.")]
+        elif line.strip() and not effects:
+            effects = [notice("Nobody else is here yet; that was not sent.")]
         self.perform(effects)
 
     def perform(self, effects: Sequence[ClientEffect]) -> None:
@@ -493,7 +523,13 @@ class Client(asyncio.Protocol):
             for line in self._reader.feed(data):
                 if self._closing:
                     return
-                self.perform(self.session.received(self.decoded(line)))
+                message = self.decoded(line)
+                if self._let_in and isinstance(message, Refused) and message.code in PASSING:
+                    self.show(notice(f"The server refused for now: {message.reason}"))
+                    self.transport.abort()
+                    return
+                self._let_in = self._let_in or not isinstance(message, Refused)
+                self.perform(self.session.received(message))
         except WireError as error:
             self.show(alarm(f"The server sent something that is no message, so this client left. {error.reason}"))
             self.close()
@@ -512,16 +548,16 @@ class Client(asyncio.Protocol):
 
     async def _connect_again(self) -> None:
         """Try until the server answers, or the waits are used up."""
-        for seconds in self._waits:
+        for longest in self._waits:
+            seconds = longest * random.uniform(0.5, 1.5)
+            if seconds >= TOLD_SECONDS:
+                self.show(notice(f"No connection yet; the next try is in {seconds:.0f} s, and /quit leaves."))
             await asyncio.sleep(seconds)
             try:
-                sock = await self.dial()
-            except LabError:
-                continue
-            try:
-                await self.connect(sock)
-            except LabError as error:  # somebody answered who is not the server
-                self.show(alarm(str(error)))
+                await self.connect(await self.dial())
+            except LabError as error:
+                if isinstance(error, NotTheServer):
+                    self.show(alarm(str(error)))
                 continue
             return
         self.show(alarm("The server cannot be reached any more; start the client again to come back."))

@@ -3,7 +3,9 @@
 What a verb does stands in `lab.verbs` and is imported when the verb is run, so that `lab --help` answers at once.
 """
 
+import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,6 +18,8 @@ from common.errors import LabError
 from lab.cli_teaching import COMMANDS, REPORT_HELP, of_student, report_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 STAGE_VERBS = {
     "demo": "The narrated scene, every attack, the verdicts, and where to go next.",
@@ -105,12 +109,9 @@ class Lab(Listing):
         return [*(f"stage-{number}" for number in stages.catalogue()), *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        number = cmd_name.removeprefix("stage-")
-        if number != cmd_name:
-            if not number.isdigit():
-                raise Sentence(f"A stage is written stage-N; {cmd_name} is not. {_stages_there()}")
+        if cmd_name.startswith("stage-"):
             try:
-                return StageVerbs(stages.find(int(number)))
+                return StageVerbs(stages.find(_number(cmd_name)))
             except LabError as error:
                 raise Sentence(str(error)) from None
         return super().get_command(ctx, cmd_name)
@@ -158,6 +159,14 @@ class StageVerbs(Listing):
             "test": _test,
         }
         return makers[cmd_name](self.stage) if cmd_name in makers else None
+
+
+def _number(stage: str) -> int:
+    """The number of `stage-N`, or of N. Not `isdigit`: ² is one too, and a million digits are."""
+    number = re.fullmatch(r"(?:stage-)?([0-9]{1,4})", stage)
+    if number is None:
+        raise Sentence(f"A stage is written stage-N; {stage} is not. {_stages_there()}")
+    return int(number[1])
 
 
 def _stages_there() -> str:
@@ -211,7 +220,7 @@ def attack_command(name: str, stage: stages.Stage | None) -> click.Command:
             _bench(lambda: against(chosen, name, target, _options(**given)))
         from lab import verbs
 
-        _bench(lambda: verbs.attack(chosen, [name], _options(expect=_expects(), **given)))
+        _bench(lambda: verbs.attack(chosen, [name], _options(expect=verbs.by_make(), **given)))
 
     command = click.command(name, help=f"The attack {name}: `python -m attacks.{name}`.")(
         on_the_bench(_attack_options(run))
@@ -249,11 +258,6 @@ def _attack_options(function: F) -> F:
     return function
 
 
-def _expects() -> bool:
-    """Called by make: succeed when the verdict is the expected one."""
-    return os.environ.get("LAB_EXPECT") == "1"
-
-
 def _demo(stage: stages.Stage) -> click.Command:
     @click.command("demo", help=STAGE_VERBS["demo"])
     @click.option("--goal", default="", help="Only attacks with this goal.")
@@ -274,7 +278,7 @@ def _attack(stage: stages.Stage) -> click.Command:
     def attack(**given: Any) -> None:
         from lab import verbs
 
-        _bench(lambda: verbs.attack(stage, [], _options(expect=_expects(), **given)))
+        _bench(lambda: verbs.attack(stage, [], _options(expect=verbs.by_make(), **given)))
 
     return attack
 
@@ -524,10 +528,7 @@ def handouts() -> None:
 def hint(stage: str, question: str) -> None:
     from lab.hints import show
 
-    number = stage.removeprefix("stage-")
-    if stage and not number.isdigit():
-        raise Sentence(f"A stage is written stage-N; {stage} is not. {_stages_there()}")
-    show(stages.find(int(number)).number if number else 0, question)
+    show(stages.find(_number(stage)).number if stage else 0, question)
 
 
 @lab.command(help="How far you have come: demos seen, attacks run, questions answered, exercises passed.")
@@ -701,6 +702,11 @@ def run(arguments: Sequence[str], command: click.Command = lab, name: str = "lab
 
         for line in str(error).splitlines():  # a file's name, a peer's words or a tool's may stand in it
             click.echo(printable(line), err=True)
+        return 2
+    except OSError as error:  # a disk can fill up wherever something is written
+        if error.errno not in DISK_IS_FULL:
+            raise
+        click.echo(f"Not all could be written ({error.strerror}); make room, and run it again.", err=True)
         return 2
     except SystemExit as end:
         if isinstance(end.code, str):

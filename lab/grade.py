@@ -41,8 +41,10 @@ from stages import Stage
 GRACE: Final = 10.0
 """Seconds that a grader has to take down what it started, once it is told to give up."""
 MOST_OUTPUT: Final = 4 << 20
+MOST_SAID: Final = 500
+"""How many characters of what was seen of a submission are kept, and told: some of them are its author's."""
 NOT_ALL: Final = 1
-"""The exit status where the grader failed on a submission."""
+"""The exit status where the grader failed on a submission, or something could not be graded by its name."""
 
 Grader = Callable[[Path], Awaitable[dict[str, Any]]]
 """Given a copy of a submission, returns what `lab.grade_one` prints."""
@@ -65,10 +67,13 @@ class Wishes:
 
 async def run(wishes: Wishes, grader: Grader | None = None) -> int:
     """Grade what has to be graded and write the tables. Raises LabError. Returns the exit status."""
+    from rich.markup import escape
     from rich.progress import Progress
 
     report = Report(quiet=wishes.as_json)
-    students = submissions.students(wishes.folder)
+    students, left_out = submissions.students(wishes.folder)
+    for sentence in left_out:
+        report.line(f"! {sentence}", "yellow")
     work = _Work(wishes, grader or _child(wishes))
     with Ledger.open(wishes.out / f"grades-stage{wishes.stage.number}.jsonl") as ledger:
         try:
@@ -78,8 +83,8 @@ async def run(wishes: Wishes, grader: Grader | None = None) -> int:
 
                 async def one(student: str) -> None:
                     async with turn:
-                        progress.update(task, description=f"grading {printable(student)[:30]}")
-                        if grade := await work.grade(student, ledger.grades.get(printable(student))):
+                        progress.update(task, description=f"grading {escape(student[:30])}")
+                        if grade := await work.grade(student, ledger.grades.get(student)):
                             ledger.add(grade)
                             report.line(_line(grade))
                         progress.advance(task)
@@ -88,10 +93,10 @@ async def run(wishes: Wishes, grader: Grader | None = None) -> int:
                     for student in students:
                         group.create_task(one(student))
         finally:  # also after Ctrl-C: what there is so far
-            grades = [ledger.grades[name] for name in map(printable, students) if name in ledger.grades]
+            grades = [ledger.grades[name] for name in students if name in ledger.grades]
             files = write_tables(wishes.out, wishes.stage.number, grades, work.requirements)
-    _close(report, wishes, grades, work.graded, files)
-    return NOT_ALL if any(grade.status == "failed" for grade in grades) else 0
+    _close(report, wishes, grades, work.graded, files, left_out)
+    return NOT_ALL if left_out or any(grade.status == "failed" for grade in grades) else 0
 
 
 class _Work:
@@ -106,7 +111,7 @@ class _Work:
     async def grade(self, student: str, before: Grade | None) -> Grade | None:
         """A new grade, or None where the one before still holds."""
         stage, began = self.wishes.stage.number, time.perf_counter()
-        grade = Grade(student=printable(student), stage=stage, status="graded", grader=self._grader_of(student))
+        grade = Grade(student=student, stage=stage, status="graded", grader=self._grader_of(student))
         try:
             submission = await asyncio.to_thread(submissions.read, self.wishes.folder, student, stage)
             grade.content = submission.content
@@ -172,12 +177,15 @@ class _Work:
             (folder / path).write_bytes(data)
         found = await self.grader(folder)
         if "outcome" not in found:
-            grade.status, grade.reason = "failed", printable(str(found.get("error", "the grader said nothing")))
+            grade.status, grade.reason = (
+                "failed",
+                printable(str(found.get("error", "the grader said nothing")))[:MOST_SAID],
+            )
             return
         outcome = found["outcome"]
         grade.requirements = {one["id"]: one["status"] for one in outcome["requirements"]}
         failed = (one for one in outcome["requirements"] if one["status"] != "passed")
-        grade.observed = {one["id"]: printable(one["observed"]) for one in failed}
+        grade.observed = {one["id"]: printable(one["observed"])[:MOST_SAID] for one in failed}
         grade.isolated, grade.network = outcome["isolated"], outcome["network"]
         grade.reason = next((f"{name}: {seen}" for name, seen in grade.observed.items()), "")
 
@@ -272,10 +280,12 @@ def _line(grade: Grade) -> str:
     met = f"{grade.met} of {len(grade.requirements)} requirements" if grade.requirements else ""
     right = f"{grade.answers_right} of {grade.answers_of} answers" if grade.answers_right is not None else ""
     about = "; ".join(filter(None, (met, right, grade.reason, grade.says)))
-    return f"{grade.student:<24} {words[grade.status]:<11} {about}".rstrip()
+    return f"{grade.student[:80]:<24} {words[grade.status]:<11} {about[:MOST_SAID]}".rstrip()
 
 
-def _close(report: Report, wishes: Wishes, grades: list[Grade], graded: int, files: list[Path]) -> None:
+def _close(
+    report: Report, wishes: Wishes, grades: list[Grade], graded: int, files: list[Path], left_out: list[str]
+) -> None:
     """What was done, in a few lines, or as one object."""
     passed, failed = sum(grade.passed for grade in grades), [g.student for g in grades if g.status == "failed"]
     report.line(f"{len(grades)} submissions, {graded} graded now, {passed} passed. {' and '.join(map(str, files))}")
@@ -284,5 +294,11 @@ def _close(report: Report, wishes: Wishes, grades: list[Grade], graded: int, fil
     if failed:
         report.line(f"Not graded: {', '.join(failed)}; start it again for these.", "bold yellow")
     if wishes.as_json:
-        counts = {"submissions": len(grades), "graded_now": graded, "passed": passed, "not_graded": failed}
+        counts = {
+            "submissions": len(grades),
+            "graded_now": graded,
+            "passed": passed,
+            "not_graded": failed,
+            "left_out": left_out,
+        }
         print(json.dumps({**counts, "files": [str(file) for file in files]}))

@@ -9,6 +9,7 @@ import csv
 import fcntl
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,8 +23,9 @@ from lab.runs import write_text
 Status = Literal["graded", "refused", "failed"]
 """refused: there was nothing that could be graded, and that is the submission's. failed: the grader could not."""
 
-FORMULA: Final = ("=", "+", "-", "@")
-"""A field that begins so is computed by a spreadsheet (CWE-1236); so is one that begins with a tab, made printable."""
+BEGINNING: Final = re.compile(r"""((?:^|[;|"'])\s*)([=+\-@\uFF1D\uFF0B\uFF0D\uFF20])""")
+"""A field that begins so is computed by a spreadsheet (CWE-1236), in some also with the wide signs. And where another
+separator than the comma is usual, a field ends in the middle of a text, and the next one begins there."""
 
 
 class Grade(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -59,9 +61,8 @@ class Grade(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def safe(value: object) -> str:
-    """A field that a spreadsheet takes as text: where it could be a formula, an apostrophe stands before it."""
-    text = printable(str(value))
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """A field that a spreadsheet takes as text: where a formula could begin, an apostrophe stands before it."""
+    return BEGINNING.sub(r"\1'\2", printable(str(value)))
 
 
 class Ledger:

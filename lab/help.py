@@ -32,6 +32,8 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make doctor                       which network can be had here, why not the other, the ways round
   make test                         all tests
   make check                        lint, types, import rules
+  make faults                       for a night: kills, damaged files, full disks, clocks, cables (SEED=)
+  make soak                         a room of 200 for ten minutes, faults all around (MINUTES= ARGS="--stage 3")
   make audits                       run the audits' evidence again
   make bench                        how fast it is, against others; writes benchmarks/README.md (ARGS="brokers": some)
   make handouts                     write the questions of each quiz.toml into its handout

@@ -48,6 +48,16 @@ def next_grade(stage: int, name: str) -> int:
     return min(max(given, 0) + 1, GRADES)
 
 
+def all_given(stage: int, name: str) -> bool:
+    """Were all three given?"""
+    return progress.known().stage(stage).hints.get(name, 0) >= GRADES
+
+
+def again(stage: int, name: str) -> str:
+    """The last of them once more, and that there are no others. Raises LabError."""
+    return f"These were all the hints there are. {take(stage, name, GRADES)}"
+
+
 def take(stage: int, name: str, grade: int) -> str:
     """A hint, with its grade; it is remembered that it was given. Raises LabError."""
     text = of(stage, name)[grade - 1]
@@ -93,4 +103,5 @@ def show(stage: int, name: str) -> None:
     report.line(f"Stage {number}, {asked}", "bold")
     if asked in questions(number):
         report.paragraph(questions(number)[asked].asks)
-    report.paragraph(take(number, asked, next_grade(number, asked)))
+    given = all_given(number, asked)
+    report.paragraph(again(number, asked) if given else take(number, asked, next_grade(number, asked)))

@@ -6,7 +6,7 @@ it is judged; where the learner has no such run, Absent says how to make it.
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import stages
 from common.text import printable
@@ -15,6 +15,9 @@ from lab.fact import Fact
 from lab.last_run import Run, last_run
 from lab.question_file import Option, Question, plain
 from lab.run_facts import compute
+
+LETTER: Final = re.compile(r"\s*\(?[a-eA-E][).]?\s*")
+"""How one of a choice's options is named."""
 
 
 class Judged(NamedTuple):
@@ -31,6 +34,8 @@ def judge(stage: int, question: Question, typed: str, order: Sequence[Option] = 
     """
     if question.kind == "choice":
         return _choice(question, _chosen(question, typed, order))
+    if LETTER.fullmatch(typed) and plain(typed) not in map(plain, question.answers):
+        raise Unreadable("There is nothing to choose from here: type the answer itself, a word or a number.")
     if question.kind == "short":
         return _short(question, plain(typed))
     return _run(question, fact_of(stage, question), typed)

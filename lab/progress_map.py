@@ -1,7 +1,7 @@
 """`lab progress`: how far the person has come, as a map of the stages."""
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,11 @@ from lab import progress
 from lab.question_file import questions
 from lab.report import Report
 from stages import Stage
+
+LEGEND: Final = (
+    "Attacks: those that you ran yourself, best after a prediction (make stage-1 sniffer); what a demo shows counts as "
+    "the demo. Quiz: questions that you answered rightly."
+)
 
 
 class Row(NamedTuple):
@@ -75,6 +80,7 @@ def show(*, as_json: bool) -> None:
         for each in rows:
             demo, attacks_run, quiz, exercise = each.cells
             report.line(f"stage {each.stage}  demo {demo}  attacks {attacks_run}  quiz {quiz}  exercise {exercise}")
+    report.paragraph(LEGEND, "dim")
     report.line(f"Kept in {progress.file()}.")
 
 

@@ -190,8 +190,10 @@ def _ask(stage: int, each: Asked, report: Report, read: Any) -> None:
         if not answer:
             return
         if answer == "?":
-            grade = max(hints.next_grade(stage, each.question.id), min(grade + 1, hints.GRADES))
-            say(report, hints.take(stage, each.question.id, grade), "cyan")
+            name = each.question.id
+            given = grade == hints.GRADES or hints.all_given(stage, name)
+            grade = max(hints.next_grade(stage, name), min(grade + 1, hints.GRADES))
+            say(report, hints.again(stage, name) if given else hints.take(stage, name, grade), "cyan")
             continue
         say(report, _judged(stage, each, answer), "green" if each.right else "yellow")
 

@@ -34,7 +34,7 @@ FLUSH_SECONDS: Final = 0.2
 """How long what was found may wait to be seen."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_NAMES: Final = {last: name for name, last in PLAN.items()}
+_NAMES: Final = {str(last): name for name, last in PLAN.items()}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def name_of(address: str) -> str:
     """The name of a host of the lab, on either of its networks; of all others, the address."""
     network, _, last = address.rpartition(".")
     if network == PREFIX or re.fullmatch(rf"({PUBLIC}|{PRIVATE})\.\d+", network):
-        return _NAMES.get(int(last), address)
+        return _NAMES.get(last, address)
     return address
 
 
@@ -70,7 +70,7 @@ def two_hosts(text: str) -> set[str]:
 
 
 def _followed(text: str) -> Callable[[Heard], bool]:
-    if text.isascii() and text.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return lambda heard: heard.conversation == int(text)
     hosts = two_hosts(text)
     return lambda heard: {name_of(heard.source[0]), name_of(heard.target[0])} == hosts

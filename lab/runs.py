@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from common.errors import LabError
 from common.files import write_whole
 from lab.bench import Bench, Cell
 
@@ -28,10 +29,13 @@ def verdicts(network: str, cells: Iterable[Cell], folder: Path | None) -> dict[s
 
 
 def new_folder(slug: str) -> Path:
-    """Make a folder under `runs/` of the current directory, named after the moment and what is run."""
+    """Make a folder under `runs/` of the current directory, named after the moment and what is run. Raises LabError."""
     moment = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path("runs") / f"{moment}-{slug}-{secrets.token_hex(2)}"
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise LabError(f"{folder} cannot be made ({error.strerror}); go to a folder where you may write.") from None
     return folder
 
 

@@ -68,16 +68,32 @@ class Submission:
         return self.files[min(places, key=lambda path: (path.count("/"), path))] if places else None
 
 
-def students(folder: Path) -> list[str]:
-    """The names of the subfolders, sorted; links to folders too, each of which is then refused. Raises LabError."""
+def students(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the subfolders, sorted, links to folders too, each of which is then refused; and a sentence for
+    everything beside them that was perhaps meant to be graded. Raises LabError."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(e.name for e in entries if not e.name.startswith(".") and (e.is_dir() or e.is_symlink()))
+            there = sorted((e.name, e.is_dir() or e.is_symlink()) for e in entries if not e.name.startswith("."))
     except OSError as error:
         raise LabError(f"{folder} is no folder of submissions ({error.strerror}); give one: lab grade FOLDER") from None
+    found = [name for name, is_folder in there if is_folder and printable(name) == name]
+    left_out = [_left_out(name, is_folder) for name, is_folder in there if name not in found and not _own(name)]
     if not found:
-        raise LabError(f"{folder} has no submissions in it: a subfolder for each student is expected.")
-    return found
+        why = f" {left_out[0]}" if left_out else ""
+        raise LabError(f"{folder} has no submissions in it: a subfolder for each student is expected.{why}")
+    return found, left_out
+
+
+def _left_out(name: str, is_folder: bool) -> str:
+    """Why this is not graded. Grades are kept by name: two names that are shown as one would be one student's."""
+    if is_folder:
+        return f"The folder {_shown(name)!r} is not graded: its name has characters that cannot be shown; rename it."
+    return f"{_shown(name)} is not graded: it is no folder; unpack it into a folder named by the student's ID."
+
+
+def _own(name: str) -> bool:
+    """Is it what comes to lie there by itself: grades, a roster, notes?"""
+    return name.endswith((".csv", ".json", ".jsonl", ".md", ".txt")) or name.startswith("key.")
 
 
 def read(folder: Path, student: str, stage: int) -> Submission:

@@ -49,10 +49,10 @@ def hello(found: Iterable[Record], kind: int) -> bytes:
 
 def extensions(hello: bytes, kind: int) -> dict[int, bytes]:
     """The extensions of a hello, by their number. A damaged one has those that come before the damage."""
-    at = 34 + 1 + hello[34]  # version, random, session id
+    at = 34 + 1 + int.from_bytes(hello[34:35], "big")  # version, random, session id
     if kind == CLIENT_HELLO:
         at += 2 + int.from_bytes(hello[at : at + 2], "big")  # cipher suites
-        at += 1 + hello[at]  # compression methods
+        at += 1 + int.from_bytes(hello[at : at + 1], "big")  # compression methods
     else:
         at += 3
     end = at + 2 + int.from_bytes(hello[at : at + 2], "big")

@@ -15,6 +15,7 @@ from tests.programs import Program
 NO_SKIP = bool(os.environ.get("CI") or os.environ.get("LAB_NO_SKIP"))
 TOOLS = {
     "nc": "netcat-openbsd",
+    "faketime": "faketime",
     "ngircd": "ngircd",
     "ping": "iputils-ping",
     "setsid": "util-linux",

@@ -209,9 +209,10 @@ def nginx_before_c(folder: Path) -> Iterator[Peer]:
 
 
 @contextlib.contextmanager
-def lab(folder: Path, stage: int = 1, members: int = 0) -> Iterator[Peer]:
-    """A stage's own server."""
+def lab(folder: Path, stage: int = 1, members: int = 0, levers: str | None = None) -> Iterator[Peer]:
+    """A stage's own server, with these levers turned; where there are none, with a hash that takes no time."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.serve", str(stage), str(port), str(folder), str(members)]
+    command += [] if levers is None else [levers]
     with running(command, port) as peer:
         yield peer

@@ -4,9 +4,14 @@ Nothing is compared here: this runs beside the learner's code. What goes in and 
 hexadecimal digits, a message as it would be on the wire.
 """
 
+import contextlib
 import importlib
+import io
+import random
+import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +26,13 @@ At = Callable[[str], Any]
 """A module of the learner's, by its name."""
 FORESEEN: Final = ("NotOpened", "LabError")
 """Errors that belong to the protocol; any other one is a fault."""
+PRINTED: Final = 2000
+"""How many characters of what was printed are handed back."""
 
 
 def answer(package: str, order: lines.Call) -> lines.Returned:
     """Call it. Whatever it raises that is not foreseen goes through."""
+    _import_anew(package)
 
     def at(module: str) -> Any:
         return importlib.import_module(f"{package}.{module}")
@@ -32,9 +40,18 @@ def answer(package: str, order: lines.Call) -> lines.Returned:
     try:
         return lines.Returned(_plain(CALLS[order.name](at, *order.arguments)))
     except Exception as error:
-        if type(error).__name__ in FORESEEN:
-            return lines.Returned(raised=type(error).__name__)
+        for kind in type(error).__mro__:  # a kind of NotOpened is one
+            if kind.__name__ in FORESEEN:
+                return lines.Returned(raised=kind.__name__)
         raise
+
+
+@cache
+def _import_anew(package: str) -> None:
+    """Once in each program. It was forked after the import, and a program of one's own would not share with others what
+    its modules make when they are imported: a prefix of nonces, a key."""
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        del sys.modules[name]
 
 
 def _plain(value: Any) -> Any:
@@ -47,22 +64,31 @@ def _folder() -> Path:
 
 
 def client(at: At, name: str, steps: list[list[Any]]) -> list[list[Any]]:
-    """A client session, told one thing after the other: the effects that each step had."""
+    """A client session, told one thing after the other: the effects that each step had; what it printed meanwhile
+    counts as one of the last step's."""
     compose = at("compose")
     person = Person(name, 4000, "a password", folder=_folder() / name)
     (person.folder or Path()).mkdir()
     session = compose.client(Levers({}, compose.LEVERS), person)
-    done = []
+    done, printed = list[list[Any]](), io.StringIO()
     for step, *given in steps:
-        match step:
-            case "received":
-                effects = session.received(msgspec.convert(given[0], session.accepts))
-            case "datagram":
-                effects = session.datagram(msgspec.convert(given[0], session.whispers), (given[1][0], given[1][1]))
-            case _:
-                effects = getattr(session, step)(*given)
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            effects = _taken(session, step, given)
         done.append([_effect(effect) for effect in effects or []])
+    if text := printed.getvalue():
+        print(text)
+        done[-1].append({"printed": text[:PRINTED]})
     return done
+
+
+def _taken(session: Any, step: str, given: list[Any]) -> Any:
+    match step:
+        case "received":
+            return session.received(msgspec.convert(given[0], session.accepts))
+        case "datagram":
+            return session.datagram(msgspec.convert(given[0], session.whispers), (given[1][0], given[1][1]))
+        case _:
+            return getattr(session, step)(*given)
 
 
 def _effect(effect: Any) -> Any:
@@ -119,6 +145,24 @@ def room_key_fresh(at: At) -> bytes:
     """The key of RoomKey.fresh."""
     module = at("room_key")
     key: bytes = module.RoomKey.fresh(module.Ciphers()).key
+    return key
+
+
+def room_key_seeded(at: At, seed: str) -> bytes:
+    """The same, after `random` was made to begin at this."""
+    random.seed(seed)
+    return room_key_fresh(at)
+
+
+def room_key_canonical(at: At, parts: list[str | int]) -> bytes:
+    """canonical."""
+    made: bytes = at("room_key").canonical(*parts)
+    return made
+
+
+def room_key_derive(at: At, secret: str, purpose: str, binding: list[str | int]) -> bytes:
+    """derive."""
+    key: bytes = at("room_key").derive(bytes.fromhex(secret), purpose, *binding)
     return key
 
 
@@ -193,7 +237,8 @@ CALLS: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function
     for function in (
         *(client, hashed, verified, accounts),
-        *(room_key_seal, room_key_open, room_key_fresh, room_key_wrap, room_key_unwrap),
+        *(room_key_canonical, room_key_derive, room_key_fresh, room_key_seeded),
+        *(room_key_seal, room_key_open, room_key_wrap, room_key_unwrap),
         *(box_seal, box_open, box_safety_number, pins, counters),
     )
 }

@@ -12,6 +12,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,11 +24,11 @@ from common.errors import LabError
 from common.levers import Levers
 from common.text import printable
 from lab.bench import Bench, Cell
-from lab.exercise import declared
+from lab.exercise import crashes, declared
 from lab.exercise.declared import WORKS, Requirement
 from lab.exercise.nursery import SUBMISSION, Nursery
 from lab.exercise.outcome import Outcome, Result, Status
-from lab.exercise.probes import Asking, prepare, probes_of
+from lab.exercise.probes import Asking, Elsewhere, prepare, probes_of
 from lab.exercise.program import Trouble
 from lab.exercise.scene import ExerciseScene
 from lab.matrix import Item, benches, shared
@@ -44,6 +45,19 @@ OBSERVED: Final = 500
 """How many characters of what was observed are told."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What was observed that is wrong; without a text, nothing. `helps`: the requirement that it is about, where that
+    is another one than was looked at; `hint`: what helps in place of the requirement's own hint."""
+
+    text: str = ""
+    helps: str = ""
+    hint: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+
 async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequence[str] = ()) -> Outcome:
     """Check the code in this folder, against all requirements or only these.
 
@@ -56,14 +70,16 @@ async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequ
         nursery = Nursery(Path(made))
         _copy(folder, Path(made) / SUBMISSION)
         width = min(WIDTH, 1 + sum(len(one.cells) for one in wanted))
-        async with benches(network, width) as side_by_side:
-            prepare(stage, Path(made))
-            await nursery.start()
-            try:
-                run = _Run(stage, nursery, side_by_side)
-                results = await run.results(wanted)
-            finally:
-                nursery.close()
+        prepare(stage, Path(made))
+        nursery.launch()
+        with contextlib.closing(nursery):  # also where there is no network to be had
+            async with benches(network, width) as side_by_side:
+                try:
+                    await nursery.start()
+                    run = _Run(stage, nursery, side_by_side)
+                    results = await run.results(wanted)
+                finally:
+                    nursery.close()
         return Outcome(
             stage.number,
             str(folder),
@@ -115,38 +131,45 @@ class _Run:
             await self.nursery.load()
         except Trouble as trouble:
             every = _first(self.stage, wanted)
-            return [_result(one, "failed" if one.id == WORKS else "not-run", _sentence(trouble)) for one in every]
+            fault = Fault(_sentence(trouble))
+            return [self._result(one, "failed" if one.id == WORKS else "not-run", fault) for one in every]
         fault = await self.honest()
         cells = {} if fault else await self.attacked(sorted({cell for one in wanted for cell in one.cells}))
         found = []
         for one in _first(self.stage, wanted) if fault else wanted:
             if one.id == WORKS and fault:
-                found.append(_result(one, "failed", fault))
+                found.append(self._result(one, "failed", fault))
                 continue
             faults = [cells[cell] for cell in one.cells if cells.get(cell)]
-            observed = faults[0] if faults else await self.probed(one, fault)
+            observed = faults[0] if faults else await self.probed(one, works=not fault)
             if fault and not observed and (one.cells or self._left_out(one)):
-                found.append(_result(one, "not-run", NOT_RUN))
+                found.append(self._result(one, "not-run", Fault(NOT_RUN)))
             else:
-                found.append(_result(one, "failed" if observed else "passed", observed or "as expected"))
+                status: Status = "failed" if observed else "passed"
+                found.append(self._result(one, status, observed or Fault("as expected")))
         return found
+
+    def _result(self, one: Requirement, status: Status, fault: Fault) -> Result:
+        about = declared.exercise(self.stage.number).find(fault.helps or one.id)
+        hint = fault.hint or about.hints[0]
+        return Result(one.id, one.title, status, one.expected, fault.text, one.property, hint, about.section, about.id)
 
     def _left_out(self, one: Requirement) -> bool:
         """Is it about a conversation, which does not work?"""
         return any(probes_of(self.stage)[name].needs_scene for name in one.probes)
 
-    async def honest(self) -> str:
-        """What is wrong with the scene in which nobody attacks; nothing where all is well."""
+    async def honest(self) -> Fault:
+        """What is wrong with the scene in which nobody attacks."""
         bench = self.benches[0]
         try:
             self.control = await bench.control(self.stage, self.levers, patience=PATIENCE)
         except (Trouble, LabError) as trouble:
-            return _sentence(trouble)
+            return Fault(_sentence(trouble))
         for other in self.benches[1:]:
             other.as_controlled(bench)
-        return ""
+        return Fault()
 
-    async def attacked(self, ids: Sequence[str]) -> dict[str, str]:
+    async def attacked(self, ids: Sequence[str]) -> dict[str, Fault]:
         """For each of these attacks what it did, where it was not held."""
         items = [_item(self.stage, cell) for cell in ids]
         alone = [item for item in items if item.goal.by_processor_time]
@@ -159,34 +182,37 @@ class _Run:
             told[item] = await self._judged(self.benches[0], item)
         return {cell: told[item][0] for cell, item in zip(ids, items, strict=True)}
 
-    async def _judged(self, bench: Bench, item: Item) -> tuple[str, bool]:
+    async def _judged(self, bench: Bench, item: Item) -> tuple[Fault, bool]:
         """What the attack did, where it was not held; and whether it crashed."""
         name = "/".join(filter(None, (item.attack.name, item.goal.name, item.case)))
         try:
             cell = await bench.cell(self.stage, self.levers, item.attack, item.goal, case=item.case)
         except (Trouble, LabError) as trouble:
-            return f"During the attack {name}: {_sentence(trouble)}", False
+            return Fault(f"During the attack {name}: {_sentence(trouble)}", hint=crashes.attacked(trouble)), False
         except Exception as error:
-            return f"The attack {name} met something that it does not know in what your code sends ({error!r}).", True
-        return _broken(name, cell), False
+            met = f"The attack {name} met something that it does not know in what your code sends ({error!r})."
+            return Fault(met), True
+        return Fault(_broken(name, cell)), False
 
-    async def probed(self, requirement: Requirement, fault: str) -> str:
-        """What the first of its probes finds wrong; nothing where all is well."""
+    async def probed(self, requirement: Requirement, *, works: bool) -> Fault:
+        """What the first of its probes finds wrong. works: can those three talk?"""
         for name in requirement.probes:
             probe = probes_of(self.stage)[name]
-            asking = Asking(self.stage, self.nursery, self.benches[0], None if fault else self.control)
-            if fault and probe.needs_scene:
+            asking = Asking(self.stage, self.nursery, self.benches[0], self.control if works else None)
+            if probe.needs_scene and not works:
                 continue
             try:
                 if observed := await probe.run(asking):
-                    return observed[:OBSERVED]
+                    return Fault(observed[:OBSERVED])
+            except Elsewhere as fault:
+                return Fault(_sentence(fault), helps=fault.requirement)
             except (Trouble, LabError) as trouble:
-                return _sentence(trouble)
+                return Fault(_sentence(trouble), hint=crashes.asked(trouble, requirement))
             except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as error:
-                return f"Your code returned something else than its signature says ({_sentence(error)})."
+                return Fault(f"Your code returned something else than its signature says ({_sentence(error)}).")
             finally:
                 asking.close()
-        return ""
+        return Fault()
 
 
 def _first(stage: Stage, wanted: Sequence[Requirement]) -> list[Requirement]:
@@ -211,7 +237,3 @@ def _broken(name: str, cell: Cell) -> str:
 
 def _sentence(trouble: Exception) -> str:
     return printable(" ".join(str(trouble).split()))[:OBSERVED]
-
-
-def _result(one: Requirement, status: Status, observed: str) -> Result:
-    return Result(one.id, one.title, status, one.expected, observed, one.property, one.hints[0], one.section)

@@ -25,14 +25,12 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
 # From the bench to whoever forks.
 
 
-class Import(Line, frozen=True):
-    """Import the learner's package."""
-
-
 class Fork(Line, frozen=True):
-    """Start a program; its socket comes with this."""
+    """Start a program; its socket, and a file for what it prints, come with this. home: where it writes; two programs
+    have one home only where one is the other, started again."""
 
     number: int
+    home: str
 
 
 class Kill(Line, frozen=True):
@@ -41,7 +39,17 @@ class Kill(Line, frozen=True):
     number: int
 
 
+class Clear(Line, frozen=True):
+    """Throw away the homes whose names begin so."""
+
+    homes: str
+
+
 # From the bench to a program.
+
+
+class Import(Line, frozen=True):
+    """Import all of the learner's package."""
 
 
 class Serve(Line, frozen=True):
@@ -52,7 +60,7 @@ class Serve(Line, frozen=True):
 
 
 class Join(Line, frozen=True):
-    """Be somebody's client. `ca`: the authority's certificate, where another than a learner's server made it."""
+    """Be somebody's client. `ca`: the authority's certificate, given out of band, where the stage has one."""
 
     folder: str
     host: str
@@ -102,12 +110,23 @@ class Call(Line, frozen=True):
 
 
 class Ready(Line, frozen=True):
-    """The child stands, with namespaces of its own or not; a descriptor of its folder comes with it."""
+    """The child stands, and its programs are isolated, or why not."""
 
     isolated: bool
     why_not: Short
     place: Short
-    """Its folder's path, as it is there."""
+    """The path of a program's home, as the program has it; `{home}` in it is the home's name."""
+
+
+class Tried(Line, frozen=True):
+    """Can programs be apart, and what is missing? Said in the child only."""
+
+    apart: bool
+    why_not: Short
+
+
+class Home(Line, frozen=True):
+    """What a program says first, before the learner's code is there; a descriptor of its home comes with it."""
 
 
 class Imported(Line, frozen=True):
@@ -167,10 +186,9 @@ class Returned(Line, frozen=True):
     """The name of the error that the protocol foresees, such as NotOpened."""
 
 
-FromBench: TypeAlias = Serve | Join | Answer | Typed | Leave | Remove | Ping | Call
-ToNursery: TypeAlias = Import | Fork | Kill
-FromProgram: TypeAlias = Failed | Ask | Started | Refused | Shown | Pong | Ended | Returned
-FromNursery: TypeAlias = Ready | Imported | Failed
+FromBench: TypeAlias = Serve | Join | Answer | Typed | Leave | Remove | Ping | Call | Import
+ToNursery: TypeAlias = Fork | Kill | Clear
+FromProgram: TypeAlias = Home | Imported | Failed | Ask | Started | Refused | Shown | Pong | Ended | Returned
 
 encode: Final = msgspec.json.Encoder().encode
 

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from functools import partial
@@ -18,21 +17,21 @@ from common.errors import LabError
 from common.text import printable
 from lab.exercise import lines
 from lab.exercise.lines import encode
-from lab.exercise.program import Hosts, Program, Trouble, crashed
+from lab.exercise.program import PRINTED, Hosts, Program, Trouble
 from lab.runs import ROOT
 
 START_SECONDS: Final = 10.0
 IMPORT_SECONDS: Final = 5.0
 CHILD_OPTIONS: tuple[str, ...] = ()
 """What the child is started with beside its folders: `--no-namespaces` does without them, as where none can be had."""
-PRINTED: Final = 2000
-"""How many of the last characters that the learner's code printed are kept."""
+KEPT: Final = 50
+"""How many programs' prints are kept."""
 GIVEN: Final = "given"
 SUBMISSION: Final = f"{GIVEN}/submission"
 
 
 class Nursery:
-    """The child process of one check. `start` it first, `close` it last."""
+    """The child process of one check. `launch` it first, then `start` it, `close` it last."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,16 +39,18 @@ class Nursery:
         self.isolated = False
         self.why_not = ""
         self._programs: dict[int, Program] = {}
+        self._printed: list[str] = []
         self._made = 0
 
-    async def start(self) -> None:
-        """Start the process. Raises LabError."""
-        (self.folder / "scratch").mkdir()
+    def launch(self) -> None:
+        """Start the process; what else has to be made ready can be, until it is awaited."""
+        for name in ("scratch", "root", "printed"):
+            (self.folder / name).mkdir()
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._orders.setblocking(False)
         child = str(Path(__file__).with_name("child.py"))
-        with theirs, (self.folder / "printed").open("ab") as printed:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+        with theirs, (self.folder / "complaints").open("ab") as complaints:
+            self._process = subprocess.Popen(
                 [
                     sys.executable,
                     "-I",
@@ -63,47 +64,58 @@ class Nursery:
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=printed,
+                stdout=complaints,
+                stderr=complaints,
                 cwd="/",
                 env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
-        self._descriptor, line, descriptors = -1, None, list[int]()
+
+    async def start(self) -> None:
+        """Wait until it stands. Raises LabError."""
+        line = None
         with contextlib.suppress(TimeoutError):
-            line, descriptors = await self._said(START_SECONDS, lines.Ready)
-        if line is None or not descriptors:
-            raise LabError(f"The child process for the learner's code did not start: {self.printed()[-300:]}")
-        self._descriptor = descriptors[0]
+            line = await self._ready()
+        if line is None:
+            complaints_made = printable((self.folder / "complaints").read_text(errors="replace"))
+            raise LabError(f"The child process for the learner's code did not start: {complaints_made[-300:]}")
         self.isolated, self.why_not, self._place = line.isolated, printable(line.why_not), line.place
 
     async def load(self) -> None:
-        """Import the learner's package. Raises Trouble."""
-        self._order(lines.Import())
-        try:
-            line, unasked = await self._said(IMPORT_SECONDS, lines.Imported | lines.Failed)
-        except TimeoutError:
-            raise Trouble(
-                f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?"
-            ) from None
-        for descriptor in unasked:
-            os.close(descriptor)
-        if isinstance(line, lines.Failed):
-            raise crashed("Your code, while it was imported,", line)
-        if line is None:
-            raise Trouble("Your code ended the program while it was imported (os._exit, or too much memory).")
+        """Import the learner's package, in a program of its own. Raises Trouble."""
+        program = self.program("Your code, while it was imported,")
+        imported: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        program.heard = lambda line: None if imported.done() else imported.set_result(line)
+        program.tell(lines.Import())
+        await asyncio.wait([imported, program.trouble], timeout=IMPORT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        program.close()
+        if program.trouble.done() and not imported.done():
+            raise program.trouble.result()
+        if not imported.done():
+            raise Trouble(f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?")
 
-    def program(self, what: str, hosts: "Hosts | None" = None) -> "Program":
-        """Fork a program; what it is is said in a Trouble: `Your server`."""
+    def program(self, what: str, hosts: "Hosts | None" = None, home: str = "") -> "Program":
+        """Fork a program; what it is is said in a Trouble: `Your server`. home: the name of another's home, where it is
+        the same one started again."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._made += 1
-        with theirs:
-            self._order(lines.Fork(self._made), theirs.fileno())
-        made = self._programs[self._made] = Program(ours, what, hosts, partial(self._end, self._made))
+        home = home or f"program-{self._made}"
+        printed = self.folder / "printed" / f"{self._made:04}"
+        with theirs, printed.open("ab") as file:
+            self._order(lines.Fork(self._made, home), theirs.fileno(), file.fileno())
+        end = partial(self._end, self._made)
+        made = Program(ours, what, hosts, self._place.format(home=home), printed, end)
+        self._programs[self._made] = made
         return made
 
+    def clear(self, homes: str) -> None:
+        """Throw away the homes whose names begin so."""
+        with contextlib.suppress(Trouble):
+            self._order(lines.Clear(homes))
+
     def _end(self, number: int) -> None:
-        if self._programs.pop(number, None):
+        if made := self._programs.pop(number, None):
+            self._printed = [*self._printed, made.printed()][-KEPT:]
             with contextlib.suppress(Trouble):
                 self._order(lines.Kill(number))
 
@@ -113,60 +125,31 @@ class Nursery:
         except OSError:
             raise Trouble("Your code ended the process that everybody's program is started from.") from None
 
-    async def _said(self, seconds: float, kind: Any) -> tuple[Any, list[int]]:
-        """What the process answers; None where it has ended, or answers in another way. Raises TimeoutError."""
+    async def _ready(self) -> lines.Ready | None:
+        """What the process says first; None where it has ended. Raises TimeoutError."""
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._orders, readable.set)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(START_SECONDS):
                 await readable.wait()
-            data, descriptors, _, _ = socket.recv_fds(self._orders, lines.LINE_BYTES, 1)
-            return lines.decoded(msgspec.json.Decoder(kind), data), descriptors
-        except (ConnectionError, lines.Nonsense):
-            return None, []
+            data = self._orders.recv(lines.LINE_BYTES)
+            return msgspec.json.decode(data, type=lines.Ready) if data else None
+        except ConnectionError:
+            return None
         finally:
             loop.remove_reader(self._orders)
 
     def printed(self) -> str:
-        """The end of what the learner's code printed, tracebacks among it."""
-        with (self.folder / "printed").open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * PRINTED))
-            text = file.read().decode(errors="replace")
-        return "\n".join(printable(line) for line in text.splitlines())[-PRINTED:]
-
-    def taken(self, place: str, most: int = 1 << 20) -> dict[str, bytes]:
-        """The files in a folder that the learner's code has written. Only ordinary ones, and no link is followed:
-        they could lead to the bench's own, or to something that never ends."""
-        found: dict[str, bytes] = {}
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with contextlib.ExitStack() as opened:
-            try:
-                folder = self._descriptor
-                for part in Path(place).parts:
-                    folder = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
-                    opened.callback(os.close, folder)
-                names = sorted(os.listdir(folder))[:50]
-            except OSError:
-                return {}
-            for name in names:
-                with contextlib.suppress(OSError):
-                    file = os.open(name, flags, dir_fd=folder)
-                    opened.callback(os.close, file)
-                    if stat.S_ISREG(os.fstat(file).st_mode):
-                        found[name] = os.read(file, most)
-        return found
-
-    def place(self, name: str) -> str:
-        """A folder as the learner's code has it."""
-        return f"{self._place}/{name}"
+        """The end of what the learner's programs printed, one after the other."""
+        return "\n".join(filter(None, self._printed))[-PRINTED:]
 
     def close(self) -> None:
         """End everything that was started in it, and wait until it is gone."""
+        if self._process.returncode is not None:
+            return
         for made in list(self._programs.values()):
             made.close()
         self._orders.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # the namespaces, and all in them, end with it
         self._process.wait()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)

@@ -4,6 +4,9 @@ import builtins
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from lab.exercise.declared import WORKS
+from lab.exercise.program import NOT_WRITTEN
+
 Status: TypeAlias = Literal["passed", "failed", "not-run"]
 
 
@@ -19,6 +22,8 @@ class Result:
     property: str
     hint: str
     section: str
+    helps: str = ""
+    """The requirement whose hints help: this one, or the one that what was observed is about."""
 
     @builtins.property
     def passed(self) -> bool:
@@ -43,6 +48,15 @@ class Outcome:
     def passed(self) -> bool:
         """Are all of them met?"""
         return all(result.passed for result in self.requirements)
+
+    @property
+    def next(self) -> Result | None:
+        """The one to go on with: what is wrong in particular helps more than that it does not work, or than what is
+        not written yet."""
+        failed = [result for result in self.requirements if result.status == "failed"]
+        return min(
+            failed, key=lambda result: (result.id == WORKS, result.observed.startswith(NOT_WRITTEN)), default=None
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""

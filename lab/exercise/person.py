@@ -125,7 +125,7 @@ def failed(error: BaseException) -> lines.Failed:
 
 def _words(error: BaseException) -> str:
     try:
-        return str(error)[:300]
+        return str(error)[:300].encode(errors="replace").decode()
     except Exception:  # the learner's own exception class may be wrong, too
         return ""
 
@@ -158,6 +158,9 @@ class Program:
         self.bench.listen()
         asyncio.get_running_loop().set_exception_handler(self._crashed)
         match await self.bench.told():
+            case lines.Import():
+                load()
+                self.bench.tell(lines.Imported())
             case lines.Serve() as order:
                 await self._serve(order)
             case lines.Join() as order:
@@ -244,8 +247,20 @@ def stopped(bench: Bench, error: BaseException) -> NoReturn:
     os._exit(1)
 
 
-def program(sock: socket.socket) -> NoReturn:
-    """What a forked process does, until the bench closes its end."""
+def load() -> None:
+    """Import the learner's package: all of its files, so that what cannot be imported is found now."""
+    package = importlib.import_module(PACKAGE)
+    for file in sorted(Path(package.__path__[0]).glob("*.py")):
+        if file.stem != "__init__":
+            importlib.import_module(f"{PACKAGE}.{file.stem}")
+
+
+def program(sock: socket.socket, given: Path) -> NoReturn:
+    """What a forked process does, in its home, until the bench closes its end. In `given` is the learner's package."""
+    home = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    socket.send_fds(sock, [encode(lines.Home())], [home])
+    os.close(home)
+    sys.path.append(str(given))
     bench = Bench(sock)
     try:
         asyncio.run(Program(bench).run())

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +33,8 @@ FILES: Final = {
     4: "tls.py",
     5: "box.py, pins.py or counters.py",
 }
-
-
-_numbers = count(1)
+MORE: Final = {2: ["probes2_sessions"], 3: ["probes3_grants"]}
+"""Modules with more probes of a stage."""
 
 
 class Asking:
@@ -48,7 +46,9 @@ class Asking:
         self.bench = bench
         self.control = control
         """The scene in which nobody attacked, where it went well."""
-        self._program: Program | None = None
+        self._programs: dict[str, Program] = {}
+        """A program for each function, so that what opens has no memory of what was sealed."""
+        self._server: Program | None = None
 
     async def call(self, name: str, *arguments: Any) -> Any:
         """What a function of `lab.exercise.calls` returns. Raises Trouble, also where it raises what is foreseen."""
@@ -64,25 +64,32 @@ class Asking:
 
     async def returned(self, name: str, *arguments: Any) -> Any:
         """What it returns, or raises of what is foreseen."""
-        if self._program is None:
-            self._program = self.nursery.program(f"Your {FILES[self.stage.number]}")
-        return await self._program.call(name, *arguments)
+        if name not in self._programs:
+            self._programs[name] = self.nursery.program(f"Your {FILES[self.stage.number]}")
+        return await self._programs[name].call(name, *arguments)
 
     @contextlib.asynccontextmanager
-    async def server(self) -> AsyncIterator[str]:
-        """The learner's server, on its host, until the block ends; its folder, as `Nursery.taken` wants it."""
-        network, place = self.bench.network, f"probe-{next(_numbers)}"
-        program = self.nursery.program("Your server", Hosts(network.hosts["server"], network.zone))
+    async def server(self) -> AsyncIterator[Program]:
+        """The learner's server, on its host, until the block ends."""
+        network = self.bench.network
+        hosts = Hosts(network.hosts["server"], network.zone, self.stage.port, serves=True)
+        self._server = program = self.nursery.program("Your server", hosts)
         try:
-            await serving(program, self.nursery.place(f"{place}/server"), self.stage.port)
-            yield place
+            await serving(program, self.stage.port)
+            yield program
             program.check()
         finally:
             program.close()
 
-    async def client_meets(self, context: ssl.SSLContext, ca: str) -> bytes:
-        """What Alice's client, who trusts this authority, sends to a server that speaks this; nothing if it refuses."""
-        network, place = self.bench.network, f"probe-{next(_numbers)}"
+    def remove(self, name: str) -> None:
+        """The operator of the server that runs takes an account away."""
+        if self._server:
+            self._server.tell(lines.Remove(name))
+
+    async def client_meets(self, context: ssl.SSLContext | None, ca: str) -> bytes:
+        """What Alice's client, who trusts this authority, sends to a server that speaks this, or no TLS; nothing if it
+        refuses."""
+        network = self.bench.network
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         def done(data: bytes) -> None:
@@ -96,12 +103,14 @@ class Asking:
 
         listener = await network.hosts["server"].listen(self.stage.port)
         server = await asyncio.start_server(serve, sock=listener, ssl=context)
-        program = self.nursery.program("Your client (alice)", Hosts(network.hosts["alice"], network.zone))
+        hosts = Hosts(network.hosts["alice"], network.zone, self.stage.port, serves=False)
+        program = self.nursery.program("Your client (alice)", hosts)
         program.heard = lambda line: done(b"") if isinstance(line, lines.Refused) else None
         try:
             where = (f"server.{DOMAIN}", self.stage.port)
-            folder = self.nursery.place(f"{place}/alice")
-            program.tell(lines.Join(folder, "alice", where, "alice", secrets.token_urlsafe(9), True, ca))
+            program.tell(
+                lines.Join(program.place("alice"), "alice", where, "alice", secrets.token_urlsafe(9), True, ca)
+            )
             await asyncio.wait({answer, program.trouble}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             program.check()
             if not answer.done():
@@ -133,9 +142,16 @@ class Asking:
 
     def close(self) -> None:
         """End what was started."""
-        if self._program:
-            self._program.close()
-            self._program = None
+        while self._programs:
+            self._programs.popitem()[1].close()
+
+
+class Elsewhere(Exception):
+    """What is wrong is another requirement's matter: its hints help, and so does its section of the handout."""
+
+    def __init__(self, requirement: str, observed: str) -> None:
+        super().__init__(observed)
+        self.requirement = requirement
 
 
 Run = Callable[[Asking], Coroutine[Any, Any, str]]
@@ -166,9 +182,11 @@ def scene_probe(run: Run) -> Run:
 
 def probes_of(stage: Stage) -> dict[str, Probe]:
     """The probes of a stage's exercise, by name."""
-    module = f"lab.exercise.probes{stage.number}"
-    importlib.import_module(module)
-    return _PROBES[module]
+    found = dict[str, Probe]()
+    for module in [f"probes{stage.number}", *MORE.get(stage.number, [])]:
+        importlib.import_module(f"lab.exercise.{module}")
+        found |= _PROBES[f"lab.exercise.{module}"]
+    return found
 
 
 def prepare(stage: Stage, folder: Path) -> None:

@@ -87,7 +87,7 @@ async def answer_goes_to_the_roster(at: Asking) -> str:
 async def follows_the_roster(at: Asking) -> str:
     """Who has come anew is at the new port; who has gone is not there."""
     joined = {"type": "joined", "name": "bob", "address": "10.13.37.22", "udp_port": 50022}
-    effects = await _done(at, ["received", joined], ["whisper", "bob", "hi"])
+    effects = await _done(at, ["whisper", "bob", "hi"], ["received", joined], ["whisper", "bob", "hi"])
     if [sent["to"] for sent in _datagrams(effects)] != [["10.13.37.22", 50022]]:
         return "Bob came again, at another port, and a whisper to him did not go there."
     gone = await _done(at, ["received", {"type": "left", "name": "bob"}], ["whisper", "bob", "hi"])
@@ -133,6 +133,15 @@ async def others_mail_is_dropped(at: Asking) -> str:
     """A datagram for somebody else is not shown."""
     effects = await _done(at, ["datagram", _whisper("bob", "carol", "only for Carol"), BOB])
     return "A whisper that is addressed to Carol was shown to Alice." if _whispers(effects) else ""
+
+
+@probe
+async def nothing_raw_is_printed(at: Asking) -> str:
+    """Control characters in a whisper do not reach the terminal past what shows effects."""
+    effects = await _done(at, ["datagram", _whisper("bob", "alice", "hello\x1b[2Jworld"), BOB])
+    if any("\x1b" in effect.get("printed", "") for effect in effects):
+        return "Your code prints a whisper as it came: whoever sends it draws what they like on the terminal."
+    return ""
 
 
 @probe

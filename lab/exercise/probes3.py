@@ -1,33 +1,32 @@
-"""The probes of stage 3: the room key, against the reference."""
+"""The probes of stage 3: messages under the room key, against the reference. How it travels: probes3_grants."""
 
 import os
+import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from common.limits import TEXT_BYTES
-from lab.exercise.probes import Asking, probe
+from lab.exercise import sealed_how
+from lab.exercise.probes import Asking, Elsewhere, probe
 from stages.stage3_symmetric.room_key import (
+    KEY_BYTES,
     NONCE_BYTES,
+    ROOM,
+    VERSION,
     AesGcm,
     Ciphers,
-    Grant,
-    KeyGrant,
-    KeyRequest,
     Kind,
     NotOpened,
     RoomKey,
     Say,
     Whisper,
-    unwrap,
-    wrap,
+    canonical,
+    derive,
 )
 
 TEXT: Final = "Meet me at the old mill – at nine."
-SMALL_ORDER: Final = (bytes(32), b"\x01" + bytes(31), bytes.fromhex("ecff" + "ff" * 29 + "7f"))
-"""Public keys with which the shared secret is all zero, whatever the other key is (RFC 7748, section 6.1)."""
 
 
 def plain(message: Any) -> Any:
@@ -35,10 +34,62 @@ def plain(message: Any) -> Any:
     return msgspec.to_builtins(message)
 
 
-async def sealed(at: Asking, key: bytes, kind: str = "room", sender: str = "alice", n: int = 0) -> Say | Whisper:
+async def sealed(
+    at: Asking, key: bytes, kind: str = "room", sender: str = "alice", session: int = 1, n: int = 0
+) -> Say | Whisper:
     """What the learner seals."""
     to = None if kind == "room" else "bob"
-    return msgspec.convert(await at.call("room_key_seal", key.hex(), kind, sender, to, [1, n], TEXT), Say | Whisper)
+    made = await at.call("room_key_seal", key.hex(), kind, sender, to, [session, n], TEXT)
+    return msgspec.convert(made, Say | Whisper)
+
+
+async def opens_again(at: Asking, key: bytes, message: Say | Whisper) -> str:
+    """What is wrong where the learner's own `open` does not give back what their `seal` made; nothing where it does.
+
+    Raises Elsewhere where that is what another requirement is about.
+    """
+    returned = await at.returned("room_key_open", key.hex(), plain(message))
+    if returned.value == TEXT:
+        return ""
+    if not returned.raised:
+        return f"RoomKey.open makes “{str(returned.value)[:60]}” of what RoomKey.seal made of “{TEXT}”."
+    how = sealed_how.message(key, message)
+    if how is None:
+        return "RoomKey.open refuses what RoomKey.seal made: the two do not agree on a key, a nonce or associated data."
+    why = (
+        f"it was sealed {how}." if str(how) else "and the reference opens it, so look at RoomKey.open and AesGcm.open."
+    )
+    blamed = "key-per-sender" if how.key else "data-bound" if how.data else "agrees"
+    raise Elsewhere(blamed, f"RoomKey.open refuses what RoomKey.seal made: {why}")
+
+
+@probe
+async def canonical_agrees(at: Asking) -> str:
+    """The same bytes for the same list of parts, as in every other program."""
+    name = f"user-{secrets.token_hex(2)}"
+    for parts in ((name, "bob"), (f"{name},bob",), (name, "", 7)):
+        made = bytes.fromhex(str(await at.call("room_key_canonical", list(parts))))
+        if made != canonical(*parts):
+            given = ", ".join(map(repr, parts))
+            return (
+                f"canonical({given}) is {made.decode(errors='replace')[:80]!r}, and not {canonical(*parts).decode()!r}."
+            )
+    return ""
+
+
+@probe
+async def derive_agrees(at: Asking) -> str:
+    """The same key from the same secret, purpose and binding."""
+    secret, binding = os.urandom(32), [ROOM, f"user-{secrets.token_hex(2)}"]
+    for purpose, bound in (("message", binding), ("room key", binding), ("message", [])):
+        made = await at.call("room_key_derive", secret.hex(), purpose, bound)
+        if made != derive(secret, purpose, *bound).hex():
+            return (
+                f"derive(secret, {purpose!r}, {', '.join(map(repr, bound)) or '…nothing more'}) gives another key than "
+                f"the reference's: HKDF with SHA-256, no salt, {KEY_BYTES} bytes, and info = canonical("
+                f'"progressive-security-lab {purpose} v{VERSION}", *binding).'
+            )
+    return ""
 
 
 @probe
@@ -46,13 +97,13 @@ async def reference_opens(at: Asking) -> str:
     """What the learner seals, the reference opens."""
     key = os.urandom(32)
     for kind, sender in (("room", "alice"), ("direct", "alice"), ("whisper", "bob")):
+        message = await sealed(at, key, kind, sender)
         try:
-            text = RoomKey(key, Ciphers()).open(await sealed(at, key, kind, sender))
+            text = RoomKey(key, Ciphers()).open(message)
         except NotOpened:
-            return (
-                f"What RoomKey.seal made of a {kind} message of {sender}'s does not open with the reference: another "
-                "key, nonce or associated data, or not AES-256-GCM."
-            )
+            how = sealed_how.message(key, message)
+            why = f"it is sealed {how}" if how else "another key, nonce or associated data, or not AES-256-GCM"
+            return f"What RoomKey.seal made of a {kind} message of {sender}'s does not open with the reference: {why}."
         if text != TEXT:
             return f"What RoomKey.seal made opens as “{text[:60]}”, and “{TEXT}” was sealed."
     return ""
@@ -80,7 +131,7 @@ async def nonces_are_fresh(at: Asking) -> str:
     key = os.urandom(32)
     nonces = [(await sealed(at, key, n=n)).nonce for n in range(20)]
     at.close()
-    nonces += [(await sealed(at, key, n=n)).nonce for n in range(20)]  # as after a restart
+    nonces += [(await sealed(at, key, session=2, n=n)).nonce for n in range(20)]  # as after a restart
     if len(set(nonces)) < len(nonces):
         return (
             f"{len(nonces)} messages were sealed under one key; the number of different nonces is {len(set(nonces))}: "
@@ -96,20 +147,24 @@ async def changed_ciphertext(at: Asking) -> str:
     """A ciphertext of which a bit is changed, or that is cut, does not open."""
     key = os.urandom(32)
     message = await sealed(at, key)
-    if await at.call("room_key_open", key.hex(), plain(message)) != TEXT:
-        return "RoomKey.open does not give back what RoomKey.seal was given."
-    data = message.ciphertext
+    if fault := await opens_again(at, key, message):
+        return fault
+    data, nonce = message.ciphertext, message.nonce
     changed = {
-        "the first byte": bytes([data[0] ^ 1]) + data[1:],
-        "the last byte (the tag)": data[:-1] + bytes([data[-1] ^ 1]),
-        "the length (the tag cut off)": data[:-16],
+        "a change in its first byte": (bytes([data[0] ^ 1]) + data[1:], nonce),
+        "a change in its last byte (the tag)": (data[:-1] + bytes([data[-1] ^ 1]), nonce),
+        "the tag cut off": (data[:-16], nonce),
+        "only part of the tag left": (data[:-12], nonce),
+        "nothing in it": (b"", nonce),
+        "another nonce": (data, bytes([nonce[0] ^ 1]) + nonce[1:]),
+        "no nonce": (data, b""),
+        "a nonce of 16 bytes": (data, nonce + bytes(4)),
     }
-    for what, ciphertext in changed.items():
-        returned = await at.returned(
-            "room_key_open", key.hex(), plain(msgspec.structs.replace(message, ciphertext=ciphertext))
-        )
+    for what, (ciphertext, beside) in changed.items():
+        other = msgspec.structs.replace(message, ciphertext=ciphertext, nonce=beside)
+        returned = await at.returned("room_key_open", key.hex(), plain(other))
         if returned.raised != "NotOpened":
-            return f"A ciphertext with a change in {what} was opened, as “{str(returned.value)[:60]}”."
+            return f"A ciphertext with {what} was opened, as “{str(returned.value)[:60]}”."
     return ""
 
 
@@ -143,8 +198,8 @@ async def bound_fields(at: Asking) -> str:
     """What stands beside the ciphertext cannot be changed either."""
     key = os.urandom(32)
     message = await sealed(at, key, "direct", n=7)  # both sides may leave it out, and agree
-    if await at.call("room_key_open", key.hex(), plain(message)) != TEXT:
-        return "RoomKey.open does not give back what RoomKey.seal was given."
+    if fault := await opens_again(at, key, message):
+        return fault
     for field, value in {"to": "carol", "counter": (1, 8), "kind": "room", "sender": "bob"}.items():
         changed = msgspec.structs.replace(message, **{field: value})
         if not await at.refused("room_key_open", key.hex(), plain(changed)):
@@ -157,25 +212,12 @@ async def key_for_each_sender(at: Asking) -> str:
     """Senders and kinds have keys of their own: what is sealed under the room key itself, or another's, is seen."""
     key = os.urandom(32)
     for kind, sender in (("room", "alice"), ("room", "bob"), ("whisper", "alice")):
-        message = await sealed(at, key, kind, sender)
-        try:
-            RoomKey(key, Ciphers()).open(message)
-        except NotOpened:
-            used = _key_used(key, message)
-            return f"A {kind} message of {sender}'s is not sealed under the key of this sender and kind{used}."
+        how = sealed_how.message(key, await sealed(at, key, kind, sender))
+        if how is None:
+            return f"A {kind} message of {sender}'s is not sealed under the key of this sender and kind."
+        if how.key:
+            return f"A {kind} message of {sender}'s is sealed {how.key}, and not under that of this sender and kind."
     return ""
-
-
-def _key_used(key: bytes, message: Say | Whisper) -> str:
-    """Which other key it was sealed under, where that is one that students take."""
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    try:
-        AESGCM(key).decrypt(message.nonce, message.ciphertext, message.associated_data())
-    except (InvalidTag, ValueError):
-        return ""
-    return ", but under the room key itself: all senders share their nonces"
 
 
 @probe
@@ -186,68 +228,7 @@ async def fresh_room_key(at: Asking) -> str:
         return f"RoomKey.fresh made a key of {len(str(keys[0])) // 2} bytes; it has 32."
     if len(set(keys)) < len(keys):
         return "RoomKey.fresh made the same key twice."
-    return ""
-
-
-def _request() -> tuple[X25519PrivateKey, KeyRequest]:
-    own = X25519PrivateKey.generate()
-    return own, KeyRequest(sender="bob", to="alice", public_key=own.public_key().public_bytes_raw())
-
-
-@probe
-async def wrapped_key(at: Asking) -> str:
-    """The learner wraps a room key that the reference takes out, and it is nowhere to be read."""
-    own, request = _request()
-    grant = Grant(key=os.urandom(32), counters={"alice room": (1, 3)})
-    value = await at.call("room_key_wrap", plain(grant), "bob", "alice", plain(request))
-    answer = msgspec.convert(value, KeyGrant)
-    if grant.key in answer.ciphertext or msgspec.json.encode(grant.key)[1:-1] in answer.ciphertext:
-        return "The room key stands in the clear in the `key-grant`: whoever listens has it."
-    try:
-        taken = unwrap(own, answer)
-    except NotOpened:
-        return (
-            "The reference cannot take the room key out of what wrap made. Both public keys, both names and the room "
-            "must go into HKDF, in the order of agree()."
-        )
-    return "" if taken == grant else "What the reference takes out is not the room key that was wrapped."
-
-
-@probe
-async def unwrapped_key(at: Asking) -> str:
-    """The learner takes out a room key that the reference wrapped."""
-    own, request = _request()
-    grant = Grant(key=os.urandom(32), counters={"alice room": (1, 3)})
-    answer = wrap(grant, "bob", "alice", request)
-    returned = await at.returned("room_key_unwrap", own.private_bytes_raw().hex(), plain(answer))
-    if returned.raised:
-        return f"unwrap raises {returned.raised} for a room key that the reference wrapped."
-    if msgspec.convert(returned.value, Grant) != grant:
-        return "What unwrap took out is not the room key that was wrapped."
-    return ""
-
-
-@probe
-async def names_are_bound(at: Asking) -> str:
-    """A grant is for one newcomer from one holder: with another name on it, it does not open."""
-    own, request = _request()
-    private = own.private_bytes_raw().hex()
-    grant = Grant(key=os.urandom(32), counters={})
-    # what the learner wrapped, since both of their sides may leave the names out
-    answer = await at.call("room_key_wrap", plain(grant), "bob", "alice", plain(request))
-    for field, name in (("from", "carol"), ("to", "dave")):
-        if not await at.refused("room_key_unwrap", private, {**answer, field: name}):
-            return f"A grant that Alice wrapped for Bob opened as one with “{field}”: “{name}” on it."
-    return ""
-
-
-@probe
-async def small_order_refused(at: Asking) -> str:
-    """With a key of small order the shared secret is all zero, known to everyone."""
-    grant = Grant(key=os.urandom(32), counters={})
-    for public in SMALL_ORDER:
-        request = KeyRequest(sender="bob", to="alice", public_key=public)
-        returned = await at.returned("room_key_wrap", plain(grant), "bob", "alice", plain(request))
-        if returned.raised != "NotOpened":
-            return f"A newcomer whose public key is {public.hex()[:8]}… got the room key: everyone can unwrap that."
+    seed = secrets.token_hex(8)
+    if await at.call("room_key_seeded", seed) == await at.call("room_key_seeded", seed):
+        return "RoomKey.fresh takes its key from `random`: whoever knows some of what that gave can compute the rest."
     return ""

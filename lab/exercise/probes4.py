@@ -4,14 +4,18 @@ Each has its counterpart that must succeed, so that a client which speaks with n
 """
 
 import asyncio
+import shutil
 import ssl
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab.exercise.probes import Asking, scene_probe
+from lab.exercise.probes import Asking, probe, scene_probe
 from stages.stage4_tls import tls
 
 SYSTEM: Final = "system"
@@ -73,6 +77,63 @@ async def client_refuses_older_tls(at: Asking) -> str:
     return ""
 
 
+def _variant(at: Asking, names: list[str], *, signs: bool) -> Path:
+    """Another certificate of the right authority, for the same key: with these names in subjectAltName (its common name
+    is the server's), and with the right to sign certificates, though it is no authority's."""
+    own, folder = _own(at), at.nursery.folder / f"variant-{len(names)}-{signs}"
+    shutil.copytree(own, folder, dirs_exist_ok=True)
+    ca = load_pem_x509_certificate(ca_of(own).encode())
+    ca_key, key = tls.private_key(own / "ca" / "ca.key"), tls.private_key(own / "server" / "server.key").public_key()
+    whose = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, tls.SERVER_NAME)])
+    usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
+    usage |= {"digital_signature": True, "key_cert_sign": signs, "crl_sign": False}
+    made = (
+        tls.certificate(whose, ca.subject, key, 20)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usage, encipher_only=False, decipher_only=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
+    if names:
+        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+    (folder / "server" / "server.pem").write_bytes(made.sign(ca_key, SHA256()).public_bytes(Encoding.PEM))
+    return folder
+
+
+@scene_probe
+async def client_ignores_common_names(at: Asking) -> str:
+    """A certificate whose name stands only where anything may stand is refused."""
+    other = _variant(at, [], signs=False)
+    if await at.client_meets(_server(other, ssl.TLSVersion.TLSv1_3), ca_of(other)):
+        return (
+            f"Your client sent its password to a server in whose certificate {tls.SERVER_NAME} is only the common "
+            "name, where an authority lets anybody write what they like; it has no subjectAltName."
+        )
+    return ""
+
+
+@scene_probe
+async def client_is_strict(at: Asking) -> str:
+    """A certificate that RFC 5280 forbids is refused."""
+    other = _variant(at, [tls.SERVER_NAME], signs=True)
+    if await at.client_meets(_server(other, ssl.TLSVersion.TLSv1_3), ca_of(other)):
+        return (
+            "Your client sent its password to a server whose certificate may sign others, though it is no authority's "
+            "(VERIFY_X509_STRICT refuses what RFC 5280 forbids)."
+        )
+    return ""
+
+
+@scene_probe
+async def client_needs_an_authority(at: Asking) -> str:
+    """Without a ca.pem, or with one that is none, nothing goes out: not in the clear either."""
+    for what, ca in {"without a ca.pem": "", "with a ca.pem in which no certificate is": "nothing\n"}.items():
+        if await at.client_meets(None, ca):
+            return f"{what.capitalize()}, your client sent its password in the clear."
+    return ""
+
+
 async def _handshake(at: Asking, newest: ssl.TLSVersion) -> str:
     """The version that the learner's server agrees on with a client of this version; nothing where it refuses."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -89,7 +150,7 @@ async def _handshake(at: Asking, newest: ssl.TLSVersion) -> str:
     return version
 
 
-@scene_probe
+@probe
 async def server_refuses_older_tls(at: Asking) -> str:
     """The learner's server agrees on TLS 1.3, and with a client of TLS 1.2 on nothing."""
     async with at.server():
@@ -100,15 +161,15 @@ async def server_refuses_older_tls(at: Asking) -> str:
     return ""
 
 
-@scene_probe
+@probe
 async def authority_is_apart(at: Asking) -> str:
     """Whoever takes the server's folder has the server's key, and not the authority's."""
-    async with at.server() as place:
-        authority = at.nursery.taken(f"{place}/ca").get("ca.pem")
+    async with at.server() as server:
+        authority = server.taken("ca").get("ca.pem")
         if authority is None:
             return "There is no ca.pem in the authority's folder, ca/ beside the server's, to be given to members."
         signer = load_pem_x509_certificate(authority).public_key()
-        for name, data in at.nursery.taken(f"{place}/server").items():
+        for name, data in server.taken("server").items():
             if b"PRIVATE KEY" in data and load_pem_private_key(data, None).public_key() == signer:
                 return f"The authority's key is in the server's folder, as {name}."
     return ""

@@ -84,10 +84,38 @@ async def changed_box(at: Asking) -> str:
     """A box of which a bit was changed does not open."""
     pair = Pair()
     message = pair.sealed(content())
-    data = message.ciphertext
-    changed = msgspec.structs.replace(message, ciphertext=data[:-1] + bytes([data[-1] ^ 1]))
-    if not await at.refused("box_open", *pair.hexed["bob"], plain(changed)):
-        return "A box of which a bit was changed was opened."
+    data, nonce = message.ciphertext, message.nonce
+    changed = {
+        "of which a bit was changed": (nonce, data[:-1] + bytes([data[-1] ^ 1])),
+        "without a nonce": (b"", data),
+        "with a nonce that is too long": (nonce + bytes(8), data),
+        "that is shorter than its tag": (nonce, data[:8]),
+    }
+    for what, (beside, ciphertext) in changed.items():
+        other = msgspec.structs.replace(message, nonce=beside, ciphertext=ciphertext)
+        if await _opened(at, pair, "bob", other):
+            return f"A box {what} was opened."
+    return ""
+
+
+@probe
+async def no_contents(at: Asking) -> str:
+    """What a peer sealed and is no Content is refused, and stops nobody's client."""
+    pair = Pair()
+    right = plain(content())
+    inside = {
+        "no JSON": b"\xff\xfe",
+        "nothing": b"",
+        "a list": b"[]",
+        "a field too few": msgspec.json.encode({name: value for name, value in right.items() if name != "room"}),
+        "another version": msgspec.json.encode({**right, "version": 2}),
+        "another room": msgspec.json.encode({**right, "room": "cellar"}),
+        "a counter below zero": msgspec.json.encode({**right, "counter": [1, -1]}),
+    }
+    for what, data in inside.items():
+        nonce, ciphertext = PeerBox(pair.alice, bytes(pair.bob.public_key)).seal(data)
+        if await _opened(at, pair, "bob", Say(sender="alice", to="bob", nonce=nonce, ciphertext=ciphertext)):
+            return f"A box was opened in which there is {what}: decode it strictly, as a Content."
     return ""
 
 

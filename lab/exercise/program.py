@@ -6,8 +6,11 @@ flood) ends as one `Trouble`: a sentence for the person whose code it is.
 
 import asyncio
 import contextlib
+import os
 import socket
+import stat
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +27,10 @@ MESSAGES: Final = 4000
 """The most that one program may say: far more than a scene needs."""
 SOCKETS: Final = 100
 """The most sockets that one program may have made."""
+PRINTED: Final = 2000
+"""How many of the last characters that the learner's code printed are kept."""
+MOST_TAKEN: Final = 50
+"""How many files of a folder are looked at."""
 NOT_WRITTEN: Final = "Not written yet:"
 
 
@@ -55,31 +62,34 @@ def crashed(what: str, failed: lines.Failed) -> Trouble:
 
 
 class Hosts:
-    """What a program may ask of the network: sockets of one host, towards the lab's own hosts."""
+    """What a program may ask of the network: sockets of one host. A server listens where the stage does, a client
+    connects there and has UDP; neither gets another way to its fellows than the one that an attacker sees."""
 
-    def __init__(self, host: Host, zone: Mapping[str, str]) -> None:
+    def __init__(self, host: Host, zone: Mapping[str, str], port: int, *, serves: bool) -> None:
         self.host = host
         self.zone = zone
+        self.port = port
+        self.serves = serves
         self.udp_port = 0
         self.kept: list[socket.socket] = []
 
     async def do(self, ask: lines.Ask) -> tuple[str, socket.socket | None]:
         """A text, or a socket. Raises LabError."""
         match ask.do:
-            case "listen":
+            case "listen" if self.serves and ask.port == self.port:
                 sock = await self.host.listen(ask.port)
                 self.kept.append(sock)  # the program's own copy may outlive the scene by a moment
                 return "", sock
-            case "connect" if ask.address in self.zone.values():
+            case "connect" if not self.serves and ask.port == self.port and ask.address in self.zone.values():
                 return "", await self.host.connect(ask.address, ask.port)
-            case "bind_udp":
+            case "bind_udp" if not self.serves:
                 sock = await self.host.bind_udp(ask.port)
                 self.udp_port = sock.getsockname()[1]
                 self.kept.append(sock)  # the loopback network carries datagrams as long as this object is there
                 return "", sock
             case "resolve" if len(ask.address) < 100:
                 return await self.host.resolve(ask.address), None
-        raise LabError("That is outside the lab.")
+        raise LabError("That is outside the lab, or not for this program.")
 
     def close(self) -> None:
         """Give back what was kept."""
@@ -89,16 +99,21 @@ class Hosts:
 
 
 class Program:
-    """A program of the learner's, as the bench sees it."""
+    """A program of the learner's, as the bench sees it. home: the path of its home, as it has it."""
 
-    def __init__(self, sock: socket.socket, what: str, hosts: Hosts | None, end: Callable[[], None]) -> None:
+    def __init__(
+        self, sock: socket.socket, what: str, hosts: Hosts | None, home: str, printed: Path, end: Callable[[], None]
+    ) -> None:
         self.what = what
         self.hosts = hosts
+        self.home = home
         self.trouble: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.heard: Callable[[Any], None] = lambda line: None
         self._sock = sock
         self._sock.setblocking(False)
+        self._printed = printed
         self._end = end
+        self._home = -1
         self._decoder = msgspec.json.Decoder(lines.FromProgram)
         self._count = 0
         self._asks = 0
@@ -106,6 +121,38 @@ class Program:
         self._answered = asyncio.Event()
         self.open = True
         asyncio.get_running_loop().add_reader(self._sock, self._take)
+
+    def place(self, name: str) -> str:
+        """A folder in its home, as it has it."""
+        return f"{self.home}/{name}"
+
+    def taken(self, place: str, most: int = 1 << 20) -> dict[str, bytes]:
+        """The files in a folder of its home. Only ordinary ones, and no link is followed: they could lead to the
+        bench's own, or to something that never ends."""
+        found: dict[str, bytes] = {}
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with contextlib.ExitStack() as opened:
+            try:
+                folder = os.open(place, flags | os.O_DIRECTORY, dir_fd=self._home)
+                opened.callback(os.close, folder)
+                names = sorted(os.listdir(folder))[:MOST_TAKEN]
+            except OSError:
+                return {}
+            for name in names:
+                with contextlib.suppress(OSError):
+                    file = os.open(name, flags, dir_fd=folder)
+                    opened.callback(os.close, file)
+                    if stat.S_ISREG(os.fstat(file).st_mode):
+                        found[name] = os.read(file, most)
+        return found
+
+    def printed(self) -> str:
+        """The end of what it printed, tracebacks among it; where it has ended, only once."""
+        with contextlib.suppress(OSError), self._printed.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * PRINTED))
+            text = file.read().decode(errors="replace")
+            return "\n".join(printable(line) for line in text.splitlines())[-PRINTED:]
+        return ""
 
     def check(self) -> None:
         """Raises Trouble where it is in any."""
@@ -127,7 +174,7 @@ class Program:
 
     def _take(self) -> None:
         try:
-            data = self._sock.recv(lines.LINE_BYTES)
+            data = self._sock.recv(lines.LINE_BYTES) if self._home >= 0 else self._first()
         except BlockingIOError:
             return
         except OSError:
@@ -148,8 +195,20 @@ class Program:
             return
         self._heard(line)
 
+    def _first(self) -> bytes:
+        """Its first words, which the learner's code cannot say: a descriptor of its home comes with them, if all is
+        well. Whatever later comes with its words is thrown away by the kernel."""
+        data, descriptors, _, _ = socket.recv_fds(self._sock, lines.LINE_BYTES, 1)
+        if descriptors:
+            self._home = descriptors[0]
+        elif data:
+            self.in_trouble(Trouble(f"{self.what} could not be shut in, which is the lab's fault, and not yours."))
+        return data
+
     def _heard(self, line: lines.FromProgram) -> None:
         match line:
+            case lines.Home():
+                pass
             case lines.Failed():
                 self.in_trouble(crashed(self.what, line))
             case lines.Ask():
@@ -194,6 +253,8 @@ class Program:
         self.open = False
         asyncio.get_running_loop().remove_reader(self._sock)
         self._sock.close()
+        if self._home >= 0:
+            os.close(self._home)
         for task in self._tasks:
             task.cancel()
         if self.hosts:

@@ -30,11 +30,11 @@ KINDS: Final = ("room", "direct", "whisper", "notice", "alarm")
 _numbers = count(1)
 
 
-async def serving(program: Program, folder: str, port: int) -> None:
-    """Let a program be the server, and wait until it listens. Raises Trouble."""
+async def serving(program: Program, port: int) -> None:
+    """Let a program be the server, which writes to `server` in its home, and wait until it listens. Raises Trouble."""
     started: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     program.heard = lambda line: None if started.done() else started.set_result(line)
-    program.tell(lines.Serve(folder, port))
+    program.tell(lines.Serve(program.place("server"), port))
     await asyncio.wait([started, program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     program.check()
     if not started.done() or not isinstance(started.result(), lines.Started):
@@ -111,7 +111,7 @@ class ExerciseScene(Scene):
 
     nursery: Nursery = field(kw_only=True)
     place: str = field(default_factory=lambda: f"scene-{next(_numbers)}")
-    """Where the learner's programs keep what they write, in the child's own folder."""
+    """What the names of its programs' homes begin with."""
     honest: bool = False
     of_the_bench: bool = False
     """Is the server the reference's, because the attacker has taken it?"""
@@ -143,9 +143,11 @@ class ExerciseScene(Scene):
                 playing.exception()
             for program in self.programs:
                 program.close()
+            self.nursery.clear(f"{self.place}-")
 
-    def _program(self, what: str, host: Host) -> Program:
-        program = self.nursery.program(what, Hosts(host, self.network.zone))
+    def _program(self, what: str, host: Host, name: str) -> Program:
+        hosts = Hosts(host, self.network.zone, self.stage.port, serves=name == "server")
+        program = self.nursery.program(what, hosts, f"{self.place}-{name}")
         program.trouble.add_done_callback(self._in_trouble)
         self.programs.append(program)
         return program
@@ -165,22 +167,24 @@ class ExerciseScene(Scene):
 
     @contextlib.asynccontextmanager
     async def _learners_server(self, at: Host) -> AsyncIterator[Running]:
-        self.server_program = program = self._program("Your server", at)
-        await serving(program, self.nursery.place(f"{self.place}/server"), self.stage.port)
-        if self.stage.wants_authority and "ca.pem" not in self.nursery.taken(f"{self.place}/ca"):
+        self.server_program = program = self._program("Your server", at, "server")
+        await serving(program, self.stage.port)
+        if self.stage.wants_authority and "ca.pem" not in program.taken("ca"):
             raise Trouble(
                 "Your server made no ca.pem in ca/, beside its own folder: nobody can verify it. Is there a server_tls "
                 "in compose.py, and does it return a context?"
             )
-        self._take_over("ca", "ca")  # what an operator gives to the members, and what the bench makes certificates with
+        self._take_over(
+            program, "ca", "ca"
+        )  # what an operator gives to the members, and what the bench makes certificates with
         try:
             yield Running((f"{at.name}.{DOMAIN}", self.stage.port), lambda session, effects: None)
         finally:
             program.close()
 
-    def _take_over(self, place: str, to: str) -> None:
-        """Copy what the learner's programs wrote to where the reference reads it."""
-        for name, data in self.nursery.taken(f"{self.place}/{place}").items():
+    def _take_over(self, program: Program, place: str, to: str) -> None:
+        """Copy what a program of the learner's wrote to where the reference reads it."""
+        for name, data in program.taken(place).items():
             (self.folder / to).mkdir(parents=True, exist_ok=True)
             (self.folder / to / name).write_bytes(data)
             (self.folder / to / name).chmod(0o600)
@@ -189,12 +193,13 @@ class ExerciseScene(Scene):
         if person.name not in LEARNERS:
             show = partial(self._show_on, screen)
             return await start_client(self.stage, self.levers, host, self.address, person, show, self.log_secrets)
-        seat = DistantSeat(self._program(f"Your client ({person.name})", host), screen)
+        seat = DistantSeat(self._program(f"Your client ({person.name})", host, person.name), screen)
         self.seats.append(seat)
         authority = self.folder / "ca" / "ca.pem"
-        ca = authority.read_text() if self.of_the_bench and authority.exists() else ""
-        folder = self.nursery.place(f"{self.place}/{person.name}")
-        order = lines.Join(folder, host.name, self.address, person.name, person.password, person.register, ca)
+        ca = authority.read_text(errors="replace") if authority.exists() else ""  # given out of band
+        order = lines.Join(
+            seat.program.place(person.name), host.name, self.address, person.name, person.password, person.register, ca
+        )
         seat.program.tell(order)
         await asyncio.wait(
             [seat.started, seat.program.trouble], timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -222,7 +227,8 @@ class ExerciseScene(Scene):
 
     def loot(self) -> Loot:
         """See `lab.scene.Scene`: the folder of the learner's server; nothing that it relayed, and nobody's memory."""
-        self._take_over("server", "mallory/loot")
+        if self.server_program:
+            self._take_over(self.server_program, "server", "mallory/loot")
         return Loot(self.folder / "mallory" / "loot", [], {})
 
     # With nobody attacking, the first thing that does not arrive is what the learner is told.

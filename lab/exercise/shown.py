@@ -42,8 +42,9 @@ def show(outcome: Outcome) -> None:
         why = f"Grading is not isolated: {outcome.not_isolated}. Limits of time and memory hold."
         page.row(why, "yellow", "! ", "  ")
     page.row()
+    told = set[str]()
     for result in outcome.requirements:
-        _result(page, result, n)
+        _result(page, result, n, told)
     failed = [result for result in outcome.requirements if result.status == "failed"]
     if outcome.printed and any(not result.observed.startswith(NOT_WRITTEN) for result in failed):
         page.row()
@@ -55,15 +56,19 @@ def show(outcome: Outcome) -> None:
     page.row(f"{met} of {len(outcome.requirements)} requirements are met ({outcome.seconds:.1f} s).", "bold")
     if outcome.passed:
         page.row(f"All of it holds. Compare it with the reference: make stage-{n} solution", "green")
-    elif failed:
-        page.row(f"The task stands in TASK.md. Another hint: .venv/bin/lab stage-{n} hint {failed[0].id}")
+    elif outcome.next:
+        page.row(f"The task stands in TASK.md. Another hint: .venv/bin/lab stage-{n} hint {outcome.next.helps}")
 
 
-def _result(page: Page, result: Result, stage: int) -> None:
+def _result(page: Page, result: Result, stage: int, told: set[str]) -> None:
+    """One requirement. told: which sentences about what is not written stand above it already; each is said once."""
     sign, style = SIGNS[result.status]
     page.row(f"{result.title} ({result.id})", style, f"{sign} ", "  ")
     if result.status == "not-run" or result.observed.startswith(NOT_WRITTEN):
-        page.row(result.observed, "dim", "    ", "    ")
+        again = result.status == "failed" and result.observed in told
+        said = f"This waits for {_function(result.observed)}, too." if again else result.observed
+        page.row(said, "dim", "    ", "    ")
+        told.add(result.observed)
         return
     if result.passed:
         return
@@ -75,3 +80,8 @@ def _result(page: Page, result: Result, stage: int) -> None:
         ("read", f"“{result.section}” in the handout of stage {stage}"),
     ):
         page.row(text, "", f"    {name:<9} ", " " * 14)
+
+
+def _function(not_written: str) -> str:
+    """`RoomKey.seal`, of what is said where it is not written yet."""
+    return not_written.removeprefix(NOT_WRITTEN).partition(":")[0].strip()

@@ -126,7 +126,7 @@ class Accounts:
                     "(name TEXT PRIMARY KEY, skeleton TEXT UNIQUE NOT NULL, stored BLOB NOT NULL)"
                 )
                 database.execute(f"PRAGMA user_version = {VERSION}")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # what SQLite says of damage may be damaged too
             why = " ".join(str(error).split())
             raise LabError(f"{self.file} is no database of accounts ({why}); move it away and register anew.") from None
         except OSError as error:

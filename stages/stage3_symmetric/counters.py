@@ -8,7 +8,7 @@ checked: whoever records a message can have it shown again.
 from pathlib import Path
 
 from common.errors import LabError
-from common.files import write_whole
+from common.files import read_checked, write_checked
 
 from .room_key import Counter, Kind
 
@@ -53,10 +53,10 @@ class Counters:
 def next_session(file: Path) -> int:
     """Count one start more, on the disk, and return which it is. Raises LabError where the file cannot be used."""
     try:
-        last = int(file.read_text()) if file.exists() else 0
+        last = int(read_checked(file)) if file.exists() else 0
         if not 0 <= last < 2**53 - 1:
             raise ValueError(f"{last} is no number of a session")
     except (OSError, ValueError) as error:
         raise LabError(f"{file} is damaged ({error}); move it away and start again.") from None
-    write_whole(file, str(last + 1).encode(), lasting=True)
+    write_checked(file, str(last + 1).encode(), lasting=True)
     return last + 1

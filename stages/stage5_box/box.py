@@ -20,7 +20,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey
 
 from common.errors import LabError
-from common.files import write_whole
+from common.files import read_checked, write_checked
 from common.messages import Message, Presence, Words
 from common.text import Name
 
@@ -151,7 +151,7 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
     """
     try:
         content = msgspec.json.decode(padding.unpad(peer.open(sealed.nonce, sealed.ciphertext)), type=Content)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):  # a member may seal bytes that are no text
         raise NotOpened from None
     whispered = isinstance(sealed, Whisper)
     if (content.sender, content.to, content.kind == "whisper") != (sealed.sender, sealed.to, whispered):
@@ -162,11 +162,11 @@ def open_from(peer: Sealer, padding: Padding, sealed: Say | Whisper) -> Content:
 def identity(file: Path) -> PrivateKey:
     """The member's own key, made at the first start. Raises LabError for a file that is none."""
     if not file.exists():
-        write_whole(file, bytes(PrivateKey.generate()).hex().encode(), lasting=True)
+        write_checked(file, bytes(PrivateKey.generate()).hex().encode(), lasting=True)
     if file.stat().st_mode & 0o077:
         raise LabError(f"{file} can be read by others; close it with: chmod 600 {file}")
     try:
-        return PrivateKey(bytes.fromhex(file.read_text()))
+        return PrivateKey(bytes.fromhex(read_checked(file).decode()))
     except (OSError, ValueError, TypeError, CryptoError) as error:
         raise LabError(f"{file} is no key ({error}); move it away, and the others must trust a new one.") from None
 

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from common.errors import LabError
-from common.files import write_whole
+from common.files import read_checked, write_checked
 
 from .box import Counter, Kind
 
@@ -62,14 +62,14 @@ class Counters:
 
     def _record(self, at: str, last: Counter, window: int) -> None:
         self.seen[at] = (last, window)
-        write_whole(self.file, msgspec.json.encode(self.seen))
+        write_checked(self.file, msgspec.json.encode(self.seen))
 
     def _load(self) -> dict[str, tuple[Counter, int]]:
         try:
-            return msgspec.json.decode(self.file.read_bytes(), type=dict[str, tuple[Counter, int]])
+            return msgspec.json.decode(read_checked(self.file), type=dict[str, tuple[Counter, int]])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError) as error:  # msgspec's own are ValueErrors
             raise LabError(
                 f"{self.file} is damaged ({error}); move it away: old messages may be shown again."
             ) from None
@@ -78,10 +78,10 @@ class Counters:
 def next_session(file: Path) -> int:
     """Count one start more, on the disk, and return which it is. Raises LabError where the file cannot be used."""
     try:
-        last = int(file.read_text()) if file.exists() else 0
+        last = int(read_checked(file)) if file.exists() else 0
         if not 0 <= last < 2**53 - 1:
             raise ValueError(f"{last} is no number of a session")
     except (OSError, ValueError) as error:
         raise LabError(f"{file} is damaged ({error}); move it away and start again.") from None
-    write_whole(file, str(last + 1).encode(), lasting=True)
+    write_checked(file, str(last + 1).encode(), lasting=True)
     return last + 1

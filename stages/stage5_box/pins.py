@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from common.errors import LabError
-from common.files import write_whole
+from common.files import read_checked, write_checked
 
 from .box import Key
 
@@ -59,7 +59,7 @@ class Pins:
     def pin(self, name: str, key: bytes, *, verified: bool = False) -> None:
         """Take this key for this name, from now on."""
         self.known[name] = Pin(key, verified)
-        write_whole(self.file, msgspec.json.encode(self.known), lasting=True)
+        write_checked(self.file, msgspec.json.encode(self.known), lasting=True)
 
     def _load(self) -> dict[str, Pin]:
         if not self.file.exists():
@@ -67,6 +67,6 @@ class Pins:
         if self.file.stat().st_mode & 0o022:
             raise LabError(f"{self.file} can be changed by others; close it with: chmod 600 {self.file}")
         try:
-            return msgspec.json.decode(self.file.read_bytes(), type=dict[str, Pin])
-        except (OSError, msgspec.MsgspecError) as error:
+            return msgspec.json.decode(read_checked(self.file), type=dict[str, Pin])
+        except (OSError, ValueError) as error:  # msgspec's own are ValueErrors
             raise LabError(f"{self.file} is damaged ({error}); move it away, and compare all keys anew.") from None

@@ -10,6 +10,7 @@ The certificates are short-lived and remade before they expire. What stays is th
 
 import datetime
 import ssl
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,8 @@ CA_DAYS: Final = 365
 SERVER_DAYS: Final = 30
 RENEW_DAYS: Final = 10
 """A certificate with less than this left is made again."""
-CLOCK_SKEW: Final = datetime.timedelta(minutes=5)
+CLOCK_SKEW: Final = datetime.timedelta(days=2)
+"""How far a clock may be behind the one by which a certificate was made; also our own, when somebody set it back."""
 
 
 def server_context(folder: Path, authority: Path) -> ssl.SSLContext:
@@ -42,23 +44,31 @@ def server_context(folder: Path, authority: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0  # no connection is resumed, so no key of one has to outlive it
-    good_until = load_certificate(context, folder)
+    certificate = load_certificate(context, folder)
 
     def hello(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         """Somebody connects. A server that runs for months must look at its certificate now and then."""
-        nonlocal good_until
-        if not lasts(good_until):
-            renew(folder, authority)
-            good_until = load_certificate(context, folder)  # whoever connects next gets it
+        nonlocal certificate
+        if not lasts(certificate):
+            try:
+                renew(folder, authority)
+                certificate = load_certificate(context, folder)  # whoever connects next gets it
+            except LabError as error:  # as on a full disk; the old one is good for some days yet
+                print(f"! The server's certificate cannot be renewed: {error}", file=sys.stderr, flush=True)
 
     context.sni_callback = hello
     return context
 
 
-def load_certificate(context: ssl.SSLContext, folder: Path) -> datetime.datetime:
-    """Let the server use the certificate in its folder; until when it is good."""
-    context.load_cert_chain(folder / "server.pem", folder / "server.key")
-    return x509.load_pem_x509_certificate((folder / "server.pem").read_bytes()).not_valid_after_utc
+def load_certificate(context: ssl.SSLContext, folder: Path) -> x509.Certificate:
+    """Let the server use the certificate in its folder, and return it. Raises LabError where OpenSSL cannot read it."""
+    try:
+        context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    except OSError as error:  # ssl.SSLError is one
+        raise LabError(
+            f"{folder}/server.key and server.pem cannot be used ({error}); move both away, and new ones are made."
+        ) from None
+    return x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
 
 
 def client_context(ca_file: Path) -> ssl.SSLContext:
@@ -89,16 +99,16 @@ def renew(folder: Path, authority: Path) -> None:
     trusts, so it is never made behind the operator's back.
     """
     ca_file = authority / "ca.pem"
-    ca_key, ca = private_key(authority / "ca.key"), certificate_in(ca_file)
+    ca_key, ca = private_key(authority / "ca.key"), authority_in(ca_file)
     if ca and ca.public_key() != ca_key.public_key():
         raise LabError(
             f"{ca_file} is not the certificate of {authority}/ca.key; move both away, and give out a new one."
         )
-    if not (ca and lasts(ca.not_valid_after_utc)):
+    if not (ca and lasts(ca)):
         ca = authority_certificate(ca_key)  # of the same name and key: what clients have is good until it ends
         write(ca_file, ca.public_bytes(Encoding.PEM), 0o644)
     server_key, leaf = private_key(folder / "server.key"), certificate_in(folder / "server.pem")
-    if not (leaf and is_good(leaf, server_key, ca)):
+    if not (leaf and is_good(leaf, server_key, ca) and is_alone(leaf, folder / "server.pem")):
         leaf = server_certificate(server_key.public_key(), ca, ca_key)
         write(folder / "server.pem", leaf.public_bytes(Encoding.PEM), 0o644)
 
@@ -107,17 +117,36 @@ def certificate_in(file: Path) -> x509.Certificate | None:
     """The certificate in this file; None where there is none, or where it is damaged."""
     try:
         return x509.load_pem_x509_certificate(file.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, x509.InvalidVersion):
         return None
+    except OSError as error:
+        raise LabError(f"{file} cannot be read ({error.strerror}); mend that and start again.") from None
+
+
+def authority_in(file: Path) -> x509.Certificate | None:
+    """The authority's certificate; None where there is none, or where it is damaged: then it does not fit its own
+    signature, though it may look like one."""
+    ca = certificate_in(file)
+    try:
+        if ca:
+            ca.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return None
+    return ca
 
 
 def is_good(leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey, ca: x509.Certificate) -> bool:
     """Is this a certificate for this key, of this authority, and for some time yet?"""
     try:
         leaf.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
-    return leaf.public_key() == key.public_key() and lasts(leaf.not_valid_after_utc)
+    return leaf.public_key() == key.public_key() and lasts(leaf)
+
+
+def is_alone(leaf: x509.Certificate, file: Path) -> bool:
+    """Is it all that the file holds? OpenSSL would send what comes after it, too."""
+    return file.read_bytes() == leaf.public_bytes(Encoding.PEM)
 
 
 def authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
@@ -197,9 +226,10 @@ def private_key(file: Path) -> ec.EllipticCurvePrivateKey:
     return loaded
 
 
-def lasts(until: datetime.datetime) -> bool:
-    """Is what is good until then good for some time yet?"""
-    return until - datetime.datetime.now(datetime.UTC) > datetime.timedelta(days=RENEW_DAYS)
+def lasts(one: x509.Certificate) -> bool:
+    """Is it good now, and for some time yet? A clock that was wrong may have made one that begins in a year."""
+    now = datetime.datetime.now(datetime.UTC)
+    return one.not_valid_before_utc <= now < one.not_valid_after_utc - datetime.timedelta(days=RENEW_DAYS)
 
 
 def write(file: Path, text: bytes, mode: int) -> None:

@@ -21,8 +21,9 @@ from tests.programs import Program
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workspaces are laid out in the current folder."""
+    """Workspaces are laid out in the current folder, by the command `lab`, not by make."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LAB_EXPECT", raising=False)
 
 
 def body(source: str, name: str) -> list[ast.stmt]:
@@ -67,6 +68,13 @@ def test_task_names_every_blank_and_every_requirement(stage: int) -> None:
     for blanks in asked.blanks.values():
         assert all(f"`{name}`" in task for name in blanks)
     assert all(f"**{one.id}**" in task for one in asked.requirements)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_instructors_are_told_how_many_requirements_there_are(stage: int) -> None:
+    asked = declared.exercise(stage)
+    row = f"| `make stage-{stage} exercise` {asked.title} | {len(asked.requirements)} |"
+    assert row in (ROOT / "INSTRUCTORS.md").read_text()
 
 
 @pytest.mark.parametrize("stage", STAGES)

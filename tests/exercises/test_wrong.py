@@ -11,11 +11,14 @@ import stages
 from lab.exercise import check as checking
 from lab.exercise import declared
 from lab.exercise.check import check
+from lab.exercise.declared import WORKS
 from lab.exercise.outcome import Outcome
 from tests.exercises.wrong import WRONG, Wrong
 
 IMPATIENT = 2.5
 """Seconds for a step of the honest scene: what does not come in a wrong solution need not be waited for longer."""
+HASTY = 1.0
+"""The same where it need not work: what else is asked is then about single functions."""
 STAGES = [stage for stage in stages.catalogue() if (Path(declared.__file__).parent / f"stage{stage}.toml").exists()]
 
 
@@ -39,11 +42,12 @@ def changed(wrong: Wrong, to: Path) -> Path:
 def test_wrong_solution_is_failed_for_the_right_reason(
     wrong: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "PATIENCE", IMPATIENT)
+    monkeypatch.setattr(checking, "PATIENCE", IMPATIENT if WORKS in wrong.passes else HASTY)
     outcome = checked(wrong.stage, changed(wrong, tmp_path), wrong.fails, *wrong.passes)
     results = {result.id: result for result in outcome.requirements}
     assert results[wrong.fails].status == "failed"
     assert wrong.says.lower() in results[wrong.fails].observed.lower()
+    assert wrong.hint in results[wrong.fails].hint
     assert {name: results[name].observed for name in wrong.passes if not results[name].passed} == {}
     assert not outcome.passed
 

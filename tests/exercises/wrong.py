@@ -11,6 +11,7 @@ class Wrong:
     edits: (file, text of the reference, what stands there instead).
     fails: the requirement that it must not meet, and `says`, what the observation must say: the right reason.
     passes: requirements that it meets all the same.
+    hint: what the hint says, where it is not the requirement's own.
     """
 
     stage: int
@@ -19,6 +20,7 @@ class Wrong:
     fails: str
     says: str
     passes: tuple[str, ...] = ()
+    hint: str = ""
 
 
 WHISPER: Final = (
@@ -31,6 +33,9 @@ HASH: Final = (
 )
 ENCRYPT: Final = "return nonce, AESGCM(key).encrypt(nonce, text, associated_data)"
 DECRYPT: Final = "return AESGCM(key).decrypt(nonce, ciphertext, associated_data)"
+GCM_SEALED: Final = "        return nonce, AESGCM(key)"
+GCM_NONCE: Final = "nonce = os.urandom(NONCE_BYTES)\n" + GCM_SEALED
+OPEN_REFUSES: Final = "except (InvalidTag, ValueError):\n            raise NotOpened from None\n\n\nclass Padding"
 SAME_MEANING: Final = (
     'if (content.sender, content.to, content.kind == "whisper") != (sealed.sender, sealed.to, whispered):'
 )
@@ -194,7 +199,7 @@ WRONG: Final = (
         ),
         "same-time",
         "an unknown name after",
-        ("one-answer",),
+        ("works", "one-answer"),
     ),
     Wrong(
         2,
@@ -295,7 +300,7 @@ WRONG: Final = (
         ),
         "data-bound",
         "`to` was changed",
-        ("key-wrapped", "names-bound"),
+        ("key-per-sender", "key-wrapped", "names-bound"),
     ),
     Wrong(
         3,
@@ -400,7 +405,7 @@ WRONG: Final = (
         ),
         "no-middle",
         "mitm/",
-        ("encrypted",),
+        ("works", "encrypted"),
     ),
     Wrong(
         4,
@@ -446,7 +451,7 @@ WRONG: Final = (
         (("tls.py", "DEFAULT@SECLEVEL=2", "DEFAULT@SECLEVEL=0"),),
         "dates-and-purpose",
         "weak-key",
-        ("chain",),
+        ("works", "chain"),
     ),
     Wrong(
         5,
@@ -504,7 +509,7 @@ WRONG: Final = (
     Wrong(
         5,
         "counters_forgotten_at_a_restart",
-        (("counters.py", "write_whole(self.file, msgspec.json.encode(self.seen))", "pass"),),
+        (("counters.py", "write_checked(self.file, msgspec.json.encode(self.seen))", "pass"),),
         "no-replay",
         "",
         ("works",),
@@ -532,5 +537,387 @@ WRONG: Final = (
         "pinned",
         "key_substitution/after_pin",
         ("works", "boxes"),
+    ),
+    Wrong(
+        1,
+        "address_of_the_first_meeting",
+        (
+            ("client.py", "peer = self.roster[to]\n", "peer = self.met.setdefault(to, self.roster[to])\n"),
+            (
+                "client.py",
+                "self.udp_port = udp_port\n",
+                "self.udp_port = udp_port\n        self.met: dict[str, Presence] = {}\n",
+            ),
+        ),
+        "roster-not-source",
+        "came again, at another port",
+        ("works", "peer-to-peer", "nobody-there"),
+    ),
+    Wrong(
+        1,
+        "nobody_is_silence",
+        (("client.py", 'return [notice(f"{to} is not here; /who shows who is")]', "return []"),),
+        "nobody-there",
+        "screen says nothing",
+        ("works", "peer-to-peer"),
+    ),
+    Wrong(
+        1,
+        "whispers_are_printed_too",
+        (("client.py", SHOW, 'print(f"{message.sender} whispers: {message.text}")\n        ' + SHOW),),
+        "held",
+        "prints a whisper as it came",
+        ("works", "shown"),
+    ),
+    Wrong(
+        2,
+        "least_parameters",
+        (("accounts.py", "opslimit=PASSES, memlimit=MEMORY_BYTES", "opslimit=1, memlimit=8192"),),
+        "memory-hard",
+        "each guess costs 0 MiB and 1 passes",
+        ("works", "salted"),
+    ),
+    Wrong(
+        2,
+        "any_password",
+        (
+            (
+                "accounts.py",
+                "        except CryptoError:\n            return False",
+                "        except CryptoError:\n            pass\n        return True",
+            ),
+        ),
+        "name-needs-password",
+        "impersonation/room",
+        ("works", "salted"),
+    ),
+    Wrong(
+        2,
+        "registering_again_replaces",
+        (("accounts.py", "INSERT OR IGNORE", "INSERT OR REPLACE"),),
+        "name-needs-password",
+        "an account that there is already",
+        ("works", "memory-hard"),
+    ),
+    Wrong(
+        2,
+        "removed_account_stays",
+        (("server.py", "        self.accounts.remove(name)\n", ""),),
+        "name-needs-password",
+        "After Server.remove",
+        ("works", "one-session"),
+    ),
+    Wrong(
+        2,
+        "older_session_stays",
+        (
+            (
+                "server.py",
+                "return [*self.replace_older(message.name), *self.enter(message)]",
+                "return self.enter(message)",
+            ),
+        ),
+        "one-session",
+        "was not refused with `replaced`",
+        ("works", "sender-from-session"),
+    ),
+    Wrong(
+        2,
+        "to_one_member_as_it_came",
+        (("server.py", "return [Send(said, [recipient])]", "return [Send(message, [recipient])]"),),
+        "sender-from-session",
+        "to one member as alice-",
+        ("works", "one-session"),
+    ),
+    Wrong(
+        3,
+        "nonce_from_the_text",
+        (
+            (
+                "room_key.py",
+                GCM_NONCE,
+                'nonce = __import__("hashlib").sha256(text).digest()[:NONCE_BYTES]\n' + GCM_SEALED,
+            ),
+        ),
+        "nonce-fresh",
+        "was used 40 times",
+        ("works", "agrees"),
+    ),
+    Wrong(
+        3,
+        "short_nonce_not_foreseen",
+        (("room_key.py", OPEN_REFUSES, OPEN_REFUSES.replace("(InvalidTag, ValueError)", "InvalidTag")),),
+        "tag-checked",
+        "ValueError in AesGcm.open",
+        ("works", "agrees"),
+        "catch ValueError, too",
+    ),
+    Wrong(
+        3,
+        "short_nonce_not_foreseen_in_an_attack",
+        (("room_key.py", OPEN_REFUSES, OPEN_REFUSES.replace("(InvalidTag, ValueError)", "InvalidTag")),),
+        "members-keep-names",
+        "ValueError in AesGcm.open",
+        ("works",),
+        "Whoever can send to you decides what AesGcm.open is given",
+    ),
+    Wrong(
+        3,
+        "associated_data_left_out_in_seal",
+        (("room_key.py", "padded, blank.associated_data())", 'padded, b"")'),),
+        "data-bound",
+        "it was sealed without its associated data",
+        ("key-per-sender", "key-wrapped"),
+    ),
+    Wrong(
+        3,
+        "counter_not_bound",
+        (
+            (
+                "room_key.py",
+                "self._message_key(blank), padded, blank.associated_data())",
+                "self._message_key(blank), padded, self._bound(blank))",
+            ),
+            (
+                "room_key.py",
+                "sealed.nonce, sealed.ciphertext, sealed.associated_data())",
+                "sealed.nonce, sealed.ciphertext, self._bound(sealed))",
+            ),
+            (
+                "room_key.py",
+                "    def _message_key(",
+                "    def _bound(self, sealed: Say | Whisper) -> bytes:\n"
+                '        return canonical(sealed.version, sealed.kind, sealed.room, sealed.sender, sealed.to or "")\n\n'
+                "    def _message_key(",
+            ),
+        ),
+        "data-bound",
+        "`counter` was changed",
+        ("key-wrapped",),
+    ),
+    Wrong(
+        3,
+        "room_key_from_random",
+        (
+            (
+                "room_key.py",
+                "return cls(os.urandom(KEY_BYTES), ciphers)",
+                'return cls(__import__("random").randbytes(KEY_BYTES), ciphers)',
+            ),
+        ),
+        "room-key-random",
+        "takes its key from `random`",
+        ("works",),
+    ),
+    Wrong(
+        3,
+        "one_pair_for_all_grants",
+        (
+            (
+                "room_key.py",
+                "    own = X25519PrivateKey.generate()\n    public = own",
+                "    own = _PAIR\n    public = own",
+            ),
+            ("room_key.py", "def wrap(", "_PAIR = X25519PrivateKey.generate()\n\n\ndef wrap("),
+        ),
+        "key-wrapped",
+        "the same public key",
+        ("works", "names-bound"),
+    ),
+    Wrong(
+        3,
+        "grant_not_looked_at",
+        (("room_key.py", "except (InvalidTag, ValueError, msgspec.MsgspecError):", "except InvalidTag:"),),
+        "key-wrapped",
+        "in unwrap",
+        ("works", "names-bound"),
+    ),
+    Wrong(
+        3,
+        "zero_secret_not_foreseen",
+        (
+            (
+                "room_key.py",
+                "    except ValueError:\n        raise NotOpened from None\n    return derive(",
+                "    except TypeError:\n        raise NotOpened from None\n    return derive(",
+            ),
+        ),
+        "zero-secret-refused",
+        "ValueError in agree",
+        ("works", "names-bound"),
+    ),
+    Wrong(
+        3,
+        "parts_with_a_bar_between",
+        (("room_key.py", "return msgspec.json.encode(parts)", 'return "|".join(map(str, parts)).encode()'),),
+        "derived",
+        "canonical('user-",
+        ("room-key-random", "zero-secret-refused"),
+    ),
+    Wrong(
+        4,
+        "protocol_tls_verifies_nothing",
+        (("tls.py", CLIENT_TLS, "context = ssl.SSLContext(ssl.PROTOCOL_TLS)"),),
+        "name",
+        "rogue_certificate/server/wrong-name",
+        ("works",),
+    ),
+    Wrong(
+        4,
+        "common_name_will_do",
+        (("tls.py", "    context.hostname_checks_common_name = False\n", ""),),
+        "name",
+        "only the common name",
+        ("works",),
+    ),
+    Wrong(
+        4,
+        "not_strict",
+        (("tls.py", "    context.verify_flags |= ssl.VERIFY_X509_STRICT\n", ""),),
+        "strict",
+        "VERIFY_X509_STRICT",
+        ("works",),
+    ),
+    Wrong(
+        4,
+        "authoritys_key_copied_for_renewals",
+        (
+            (
+                "tls.py",
+                "    good_until = load_certificate(context, folder)\n\n",
+                "    good_until = load_certificate(context, folder)\n"
+                '    write(folder / "authority.key", (authority / "ca.key").read_bytes(), 0o600)\n\n',
+            ),
+        ),
+        "authority-apart",
+        "as authority.key",
+        ("works",),
+    ),
+    Wrong(
+        4,
+        "no_authority_no_tls",
+        (
+            (
+                "compose.py",
+                "    context = tls.client_context(person.ca or",
+                '    if not (folder.parent / "ca" / "ca.pem").exists():\n        return None\n'
+                "    context = tls.client_context(person.ca or",
+            ),
+        ),
+        "no-authority",
+        "without a ca.pem, your client sent its password in the clear",
+        ("works", "authority-apart"),
+    ),
+    Wrong(
+        4,
+        "authority_that_is_none_not_foreseen",
+        (("tls.py", "    except (OSError, ssl.SSLError) as error:\n", "    except FileExistsError as error:\n"),),
+        "no-authority",
+        "FileNotFoundError in client_context",
+        ("works",),
+    ),
+    Wrong(
+        4,
+        "purpose_the_wrong_way_round",
+        (("tls.py", CLIENT_TLS, "context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"),),
+        "works",
+        "PROTOCOL_TLS_SERVER",
+    ),
+    Wrong(
+        5,
+        "nonce_counts_from_zero",
+        (
+            (
+                "box.py",
+                "sealed = self._box.encrypt(plain)",
+                "self.count = getattr(self, 'count', -1) + 1\n"
+                "        sealed = self._box.encrypt(plain, self.count.to_bytes(NONCE_BYTES, 'big'))",
+            ),
+        ),
+        "boxes",
+        "different nonces",
+        ("works", "reflection"),
+    ),
+    Wrong(
+        5,
+        "crypto_error_not_caught",
+        (
+            (
+                "box.py",
+                "except (CryptoError, ValueError):\n            raise NotOpened from None",
+                "except KeyError:\n            raise NotOpened from None",
+            ),
+        ),
+        "boxes",
+        "CryptoError in PeerBox.open",
+        ("works", "safety-number"),
+    ),
+    Wrong(
+        5,
+        "content_not_looked_at",
+        (
+            (
+                "box.py",
+                "    except msgspec.MsgspecError:\n        raise NotOpened from None\n    whispered",
+                "    except KeyError:\n        raise NotOpened from None\n    whispered",
+            ),
+        ),
+        "boxes",
+        "in open_from",
+        ("works", "reflection"),
+    ),
+    Wrong(
+        5,
+        "recipient_not_compared",
+        (("box.py", SAME_MEANING, 'if (content.sender, content.kind == "whisper") != (sealed.sender, whispered):'),),
+        "sender-inside",
+        "“to”: “dave”",
+        ("works", "kind-inside", "reflection"),
+    ),
+    Wrong(
+        5,
+        "pins_kept_in_memory",
+        (("pins.py", "        write_whole(self.file, msgspec.json.encode(self.known), lasting=True)\n", ""),),
+        "pinned",
+        "after a restart Bob comes with his key",
+        ("works", "boxes"),
+    ),
+    Wrong(
+        5,
+        "one_key_under_two_names",
+        (("pins.py", '            return "shared"\n', "            pass\n"),),
+        "pinned",
+        "Carol comes with Bob's key",
+        ("works",),
+    ),
+    Wrong(
+        5,
+        "whispers_only_in_order",
+        (
+            (
+                "counters.py",
+                'if kind != "whisper" or counter[0] != last[0] or behind >= WINDOW or window >> behind & 1:',
+                "if counter <= last:",
+            ),
+        ),
+        "no-replay",
+        "one of those overtaken",
+        ("works",),
+    ),
+    Wrong(
+        5,
+        "sessions_not_compared",
+        (("counters.py", "        if counter > last:\n", "        if counter[1] > last[1]:\n"),),
+        "no-replay",
+        "one of an earlier start",
+        ("works",),
+    ),
+    Wrong(
+        5,
+        "safety_number_of_the_keys_alone",
+        (("box.py", 'f"{n} {k.hex()}" for n, k in sorted(members)', "k.hex() for n, k in sorted(members)"),),
+        "safety-number",
+        "and the reference's",
+        ("works",),
     ),
 )

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -254,16 +255,76 @@ def test_csv_holds_no_field_that_ends_a_row_or_begins_with_a_tab() -> None:
     assert not {"\t", "\r"} & set(table)
 
 
+@pytest.mark.parametrize("text", ["seen; =1+1", "x;@SUM(A1)", "a|+1", 'x"=1', "\uff1d1", " =1"])
+def test_csv_holds_no_formula_behind_another_separator(text: str) -> None:
+    assert re.search(r"""(^|[;|"])\s*[=+@\uff1d-]""", safe(text)) is None
+
+
 def test_csv_leaves_other_text_alone() -> None:
     assert [safe(text) for text in ("ada", "3-1", 7, "a=b")] == ["ada", "3-1", "7", "a=b"]
 
 
-def test_name_that_moves_a_terminal_is_shown_harmlessly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hand_in(tmp_path, "\x1b[2Jada")
+def test_folder_whose_name_cannot_be_shown_is_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = ("\x1b[2Jada", "\u200bada", "\x1b[2Jada\u202e")
+    for name in (*odd, "ada"):
+        hand_in(tmp_path, name)
     os.mkdir(os.fsencode(tmp_path) + b"/\xff\xfe")
-    status, _ = graded(tmp_path, Stand())
-    assert status == 0
-    assert "\x1b" not in capsys.readouterr().out + (tmp_path / "grades-stage3.csv").read_text()
+    status, rows = graded(tmp_path, Stand())
+    assert (status, list(rows)) == (grade.NOT_ALL, ["ada"])
+    out = capsys.readouterr().out
+    assert out.count("its name has characters that cannot be shown") == len(odd) + 1
+    assert "\x1b" not in out + (tmp_path / "grades-stage3.csv").read_text()
+
+
+def test_names_that_are_shown_alike_are_not_one_student(tmp_path: Path) -> None:
+    hand_in(tmp_path, "a\u200bda", NEEDED | {"client.py": "right"})
+    hand_in(tmp_path, "a\ufffdda")
+    for seen in (1, 0):  # the second time there is nothing to do: neither took the other's place
+        stand = Stand()
+        _, rows = graded(tmp_path, stand)
+        assert {name: row["passed"] for name, row in rows.items()} == {"a\ufffdda": "no"}
+        assert len(stand.seen) == seen
+
+
+def test_names_that_differ_in_case_are_two_students(tmp_path: Path) -> None:
+    for name, text in {"Ada": "right", "ada": "wrong"}.items():
+        hand_in(tmp_path, name, NEEDED | {"client.py": text})
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("names on this file system do not differ by case")
+    _, rows = graded(tmp_path, Stand())
+    assert {name: row["passed"] for name, row in rows.items()} == {"Ada": "yes", "ada": "no"}
+
+
+def test_what_is_no_folder_is_told_and_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hand_in(tmp_path, "ada")
+    (tmp_path / "ben.zip").write_bytes(b"PK")
+    os.mkfifo(tmp_path / "cem")
+    (tmp_path / "roster.csv").write_text("student\n")
+    status, rows = graded(tmp_path, Stand(), as_json=True)
+    assert (status, list(rows)) == (grade.NOT_ALL, ["ada"])
+    told = json.loads(capsys.readouterr().out)["left_out"]
+    assert [sentence.partition(" ")[0] for sentence in told] == ["ben.zip", "cem"]
+
+
+def test_what_a_submission_says_is_bounded_wherever_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def says_much(folder: Path) -> dict[str, Any]:
+        said = "x; =HYPERLINK(1)\x1b]0;title\x07[link=file:///]" * 1000
+        rows = [{"id": "works", "status": "failed", "observed": said}]
+        return {"outcome": {"requirements": rows, "isolated": True, "network": "lan"}}
+
+    async def fails(folder: Path) -> dict[str, Any]:
+        return {"error": "\x1b[2J" * 1000}
+
+    for number, grader in enumerate((says_much, fails)):
+        hand_in(tmp_path / str(number), "[red]ada")
+        graded(tmp_path / str(number), grader)
+        written = "".join(file.read_text() for file in (tmp_path / str(number)).glob("grades-*"))
+        assert "\x1b" not in written + capsys.readouterr().out
+        assert len(written) < 12 * grade.MOST_SAID  # in three files, in two of them twice
 
 
 @pytest.fixture(scope="module")

@@ -267,6 +267,7 @@ def test_map_has_a_row_for_each_stage(capsys: pytest.CaptureFixture[str]) -> Non
     assert rows[0].startswith("stage 1  demo seen  attacks 0/")
     assert rows[1].startswith("stage 2  demo -  attacks 1/")
     assert rows[1].endswith("exercise given-up")
+    assert "what a demo shows counts as the demo" in rows[-2]
     assert rows[-1] == f"Kept in {progress.file()}."
     assert lab(["progress", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

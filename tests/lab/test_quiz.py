@@ -198,10 +198,38 @@ def test_broken_home_does_not_end_a_quiz(
 
 
 def test_each_hint_is_better_than_the_last_and_remembered(capsys: pytest.CaptureFixture[str]) -> None:
-    for grade, text in ((1, "one"), (2, "two"), (3, "three"), (3, "three")):
+    for grade, text in ((1, "one"), (2, "two"), (3, "three")):
         assert lab(["stage-1", "hint", "name"]) == 0
         assert capsys.readouterr().out.endswith(f"What is it called?\nHint {grade} of 3: {text}\n")
+    assert lab(["stage-1", "hint", "name"]) == 0
+    assert capsys.readouterr().out.endswith("These were all the hints there are. Hint 3 of 3: three\n")
     assert progress.read().stage(1).hints == {"name": 3}
+
+
+def test_fourth_question_mark_in_a_quiz_says_that_these_were_all_the_hints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("builtins.input", iter(["?", "?", "?", "?", "q"]).__next__)
+    assert lab(["stage-1", "quiz", "--question", "name"]) == 0
+    said = [row for row in capsys.readouterr().out.splitlines() if "Hint" in row]
+    assert said[2:] == ["Hint 3 of 3: three", "These were all the hints there are. Hint 3 of 3: three"]
+
+
+@pytest.mark.parametrize("letter", ["c", " b)", "(A)"])
+def test_letter_where_nothing_is_to_be_chosen_is_no_answer(
+    letter: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("builtins.input", iter([letter, "q"]).__next__)
+    assert lab(["stage-1", "quiz", "--question", "name"]) == 0
+    assert "There is nothing to choose from here: type the answer itself" in capsys.readouterr().out
+    assert "name" not in progress.read().stage(1).quiz
+
+
+def test_letter_is_not_taken_for_hexadecimal_where_a_number_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    lab(["stage-1", "quiz", "--answer", "frame=c"])
+    out = capsys.readouterr().out
+    assert "frame: There is nothing to choose from here" in out
+    assert "hexadecimal" not in out
 
 
 def test_hint_without_a_name_is_for_where_the_person_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from nacl.public import Box, PrivateKey, PublicKey
 
 import stages
+from common.files import read_checked
 from common.levers import Levers
 from common.messages import Left, Refused
 from common.session import Datagram, Person, Work
@@ -87,7 +88,7 @@ def test_either_key_of_two_opens_all_that_they_ever_said(table: Table, robbed: s
     table.types("alice", "in June")
     record += again.boxes()
     other = {"alice": bob, "bob": alice}[robbed].client.public_key
-    stolen = PrivateKey(bytes.fromhex((table.folder / robbed / "identity").read_text()))
+    stolen = PrivateKey(bytes.fromhex(read_checked(table.folder / robbed / "identity").decode()))
     box = Box(stolen, PublicKey(other))
     opened = [json.loads(box.decrypt(sealed.ciphertext, sealed.nonce))["text"] for sealed in record]
     assert opened == ["in January", "in February", "in June"]

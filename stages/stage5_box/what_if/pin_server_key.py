@@ -5,12 +5,14 @@ comes after the first connection. What it costs: the first connection is believe
 to explain itself to everybody. A new certificate for the same key changes nothing, so renewal goes unnoticed.
 """
 
-import os
 import ssl
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from common.errors import LabError
+from common.files import write_whole
 
 
 def pin(context: ssl.SSLContext, file: Path) -> None:
@@ -39,9 +41,11 @@ def check(certificate: bytes | None, file: Path) -> None:
     key = x509.load_der_x509_certificate(certificate or b"").public_key()
     now = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(now)
-    except FileExistsError:
-        if file.read_bytes() != now:
-            why = f"the server's key is not the one that is kept in {file.name}"
-            raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, why) from None
+        if not file.exists():
+            write_whole(file, now, lasting=True)
+        kept = file.read_bytes()
+    except (LabError, OSError) as error:
+        raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, str(error)) from None
+    if kept != now:
+        why = f"the server's key is not the one that is kept in {file.name}"
+        raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, why)
