@@ -107,7 +107,7 @@ async def mailboxes(foothold: Foothold, carry: Callable[[Any, str], Any] | None)
 
 def kept_from(session: Any, effects: list[ServerEffect]) -> list[ServerEffect]:
     """The same effects, but what was meant for this session is not sent to it."""
-    return [e._replace(to=[s for s in e.to if s is not session]) if isinstance(e, Send) else e for e in effects]
+    return [replace(e, to=[s for s in e.to if s is not session]) if isinstance(e, Send) else e for e in effects]
 
 
 class Ghost:

@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks import page, rows
 from common.errors import LabError
 
-SUBJECTS: Final = ("brokers", "arrivals")
+SUBJECTS: Final = ("brokers", "arrivals", "boxes", "people")
 
 
 def say(line: str) -> None:

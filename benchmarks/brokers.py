@@ -1,6 +1,6 @@
 """How fast a room is, against the servers that people would pick instead, and against C.
 
-    python -m benchmarks.brokers [--rounds 3] [--seconds 1] [--only NAME] [--json]
+    python -m benchmarks.brokers [--rounds 3] [--seconds 0.5] [--only NAME] [--json]
 
 Each server runs on one core, the load (`peers/load.c`) on the other: some members in one room, of whom ten speak, texts
 of 100 bytes, so many messages in flight in the whole room at any time. A delivery is a message that reached a member.
@@ -229,7 +229,7 @@ def rows(field: Field) -> Iterator[Row | None]:
             yield field.row("stage 1", load, other, "") if (other, load) != (MOSQUITTO, MANY) else None
 
 
-def result(say: Tell, rounds: int = 3, seconds: float = 1.0) -> Result:
+def result(say: Tell, rounds: int = 3, seconds: float = 0.5) -> Result:
     """All servers, all loads. Raises LabError."""
     made = Result(limits=LIMITS_SAID)
     with ExitStack() as stack:
@@ -248,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="A room's speed, against other servers.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--only", action="append", help="one of the servers, by its name; may be given several times")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)

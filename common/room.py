@@ -86,6 +86,7 @@ class Room(Generic[S]):
     def __init__(self) -> None:
         self._sessions: dict[str, S] = {}
         self._everyone: Everyone[S] = Everyone()
+        self._others: Others[S] = Others(self._everyone, None)
         self._pages: list[_Page] = []
         self._page_of: dict[str, _Page] = {}
         self._skeletons: dict[str, str] = {}
@@ -120,8 +121,11 @@ class Room(Generic[S]):
         return self._sessions.get(name)
 
     def all_but(self, session: S | None) -> Sequence[S]:
-        """Everybody else, in order of arrival."""
-        return Others(self._everyone, session)
+        """Everybody else, in order of arrival. Whoever says much in a row is given the same object each time."""
+        last, everyone = self._others, self._everyone
+        if last.but is not session or last.everyone is not everyone or last.size != len(everyone):
+            self._others = Others(everyone, session)
+        return self._others
 
     def roster(self) -> list[Roster]:
         """Everybody, in pages."""

@@ -1,7 +1,7 @@
 """The event-loop runtime: moves bytes between sockets and sessions, and carries out what sessions answer.
 
-Fast by one habit: a message for a room is encoded once, messages in a row for the same members are joined once and put
-into each one's outbox, and every outbox is written once per turn of the event loop, whatever is in it. Safe by another:
+Fast by one habit: a message for a room is encoded once, what a turn of the event loop brought is joined once and put
+into each one's outbox (`common.turn`), and every outbox is written once per turn, whatever is in it. Safe by another:
 what waits for a member who does not read is bounded, and nobody else ever waits for them.
 """
 
@@ -10,11 +10,9 @@ import random
 import socket
 import ssl
 import sys
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, Final, cast
 
 from common import commands
@@ -39,6 +37,7 @@ from common.session import (
     alarm,
     notice,
 )
+from common.turn import Turn
 from common.wire import LineReader, Reader, WireError, decoder, encode, encode_datagram
 
 DEFAULT_LIMITS: Final = Limits()
@@ -98,14 +97,8 @@ class ServerRuntime:
         """How many connections wait for the pool."""
         self.stopped = False
         self.told = ""
-        self._lines: list[bytes] = []
+        self.turn: Turn[Any] = Turn(Everyone())
         """What goes to the room, and is not in the outboxes yet."""
-        self._everyone: Everyone[Any] = Everyone()
-        """To whom."""
-        self._sizes: list[int] = []
-        """For each line: it goes to so many of them, the first; who came later does not get it."""
-        self._own: dict[ServerSession, list[int]] = {}
-        """Which of the lines do not go to a session, though it is one of them."""
         self._long: dict[int, tuple[Message, bytes]] = {}
         self._unwritten: list[_Connection] = []
         self._turn_ends: asyncio.Handle | None = None
@@ -150,29 +143,19 @@ class ServerRuntime:
 
     def send(self, message: Message, recipients: Sequence[ServerSession]) -> None:
         """Send a message to each of these, at the end of the turn."""
-        line = self.encoded(message)
         if isinstance(recipients, Others):
-            self._to_room(line, recipients)
-        else:
-            if any(map(self.awaited_by, recipients)):  # what was said before comes before
+            if recipients.everyone is not self.turn.everyone:
                 self.hand_out()
+                self.turn = Turn(recipients.everyone)
+            self.turn.add(message, recipients)
+        else:
+            if any(map(self.turn.reaches, recipients)):  # what was said before comes before
+                self.hand_out()
+            line = self.encoded(message)
             for session in recipients:
-                self._put(session, line)
+                self.put(session, line)
         if not self._turn_ends:
-            self._turn_ends = asyncio.get_running_loop().call_soon(self._end_turn)
-
-    def _to_room(self, line: bytes, recipients: Others[Any]) -> None:
-        if recipients.everyone is not self._everyone:
-            self.hand_out()
-            self._everyone = recipients.everyone
-        if recipients.but is not None:
-            self._own.setdefault(recipients.but, []).append(len(self._lines))
-        self._lines.append(line)
-        self._sizes.append(recipients.size)
-
-    def awaited_by(self, session: ServerSession) -> bool:
-        """Is there a line for the room that this one gets, and has not in its outbox yet?"""
-        return bool(self._lines) and self._everyone.place.get(session, self._sizes[-1]) < self._sizes[-1]
+            self._turn_ends = asyncio.get_running_loop().call_soon(self._read_on)
 
     def encoded(self, message: Message) -> bytes:
         """A message's line; a long one, such as a page of a roster, is kept for the next who is sent it."""
@@ -186,40 +169,37 @@ class ServerRuntime:
         return line
 
     def hand_out(self) -> None:
-        """Put what was gathered for the room into everybody's outbox: joined once, and again only for whoever is not to
-        have all of it."""
-        if not self._lines:
-            return
-        lines, sizes, own, everyone = self._lines, self._sizes, self._own, self._everyone
-        self._lines, self._sizes, self._own = [], [], {}
-        all_of_it = b"".join(lines)
-        for place, session in enumerate(islice(everyone, sizes[-1])):
-            if session is None:
-                continue
-            if place < sizes[0] and session not in own:
-                self._put(session, all_of_it)
-            else:
-                first = bisect_right(sizes, place)  # the lines before were said before this one came
-                self._put(session, b"".join(_without(lines, own.get(session, []), first)))
+        """Put what was gathered for the room into everybody's outbox."""
+        for session, data in self._begin_turn().shares():
+            self.put(session, data)
 
-    def _put(self, session: ServerSession, data: bytes) -> None:
+    def _begin_turn(self) -> Turn[Any]:
+        """Gather anew; here is what was gathered before."""
+        gathered, self.turn = self.turn, Turn(self.turn.everyone)
+        return gathered
+
+    def put(self, session: ServerSession, data: bytes) -> None:
+        """Put some lines into a session's outbox."""
         connection = self.connections[session]
         if data and not connection.outbox:
             self._unwritten.append(connection)
         if data:
             connection.outbox.append(data)
 
+    def _read_on(self) -> None:
+        """Everything is read that has come by now, and goes out with the rest: else what comes while one half of the
+        room's messages are written becomes another half, for ever, and everybody is written to twice as often."""
+        self._turn_ends = asyncio.get_running_loop().call_soon(self._end_turn)
+
     def _end_turn(self) -> None:
-        self.hand_out()
-        unwritten, self._unwritten, self._turn_ends = self._unwritten, [], None
+        """Write to each one in turn, so that the share of one that spoke is gone before that of the next is joined."""
+        self._turn_ends = None
+        for session, data in self._begin_turn().shares():
+            self.put(session, data)
+            self.connections[session].write()
+        unwritten, self._unwritten = self._unwritten, []
         for connection in unwritten:
             connection.write()
-
-
-def _without(lines: list[bytes], left_out: list[int], first: int) -> list[bytes]:
-    """The lines from the first on, but for those at these places, which ascend."""
-    ends = zip([first - 1, *left_out], [*left_out, len(lines)], strict=True)
-    return [line for before, after in ends for line in lines[before + 1 : after]]
 
 
 class _Connection(asyncio.Protocol):
@@ -380,25 +360,24 @@ class _Connection(asyncio.Protocol):
         Only our direction is closed at first. To close both while the peer is still sending would make the kernel
         answer with a reset, and a reset throws away the `refused` that the peer has not read yet.
         """
-        if self.runtime.awaited_by(self.session):  # what was said before this end still reaches it
-            self.runtime.hand_out()
         self.leave()
-        self.write()
         if self.half_closes and not self.transport.is_closing():
             self.transport.write_eof()
         else:
             self.transport.close()
 
     def leave(self) -> None:
-        """The session ends, once; what is left of the connection ends soon."""
+        """The session ends, once, with what was said before; what is left of the connection ends soon."""
         if self.gone:
             return
+        self.runtime.put(self.session, self.runtime.turn.share(self.session))
         self.gone = True
         self.runtime.perform(self, self.session.disconnected())
         del self.runtime.connections[self.session]
         if self.timer:
             self.timer.cancel()
         self.timer = asyncio.get_running_loop().call_later(self.runtime.limits.linger_seconds, self.transport.abort)
+        self.write()
 
 
 class Client(asyncio.Protocol):

@@ -8,14 +8,16 @@ the effects out; a test just reads them.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import msgspec
 
 from common.messages import Message, Refused
 
 Address: TypeAlias = tuple[str, int]
 
 
-class Send(NamedTuple):
+class Send(msgspec.Struct, frozen=True):
     """Give `message` to each of the sessions in `to`; a client has one peer and leaves `to` empty.
 
     The message is encoded once, however many it goes to.
@@ -25,13 +27,13 @@ class Send(NamedTuple):
     to: "Sequence[ServerSession]" = ()
 
 
-class Close(NamedTuple):
+class Close(msgspec.Struct, frozen=True):
     """End a session's connection, after what was sent before: this one's, or that of `session`."""
 
     session: "ServerSession | None" = None
 
 
-class Work(NamedTuple):
+class Work(msgspec.Struct, frozen=True):
     """Do something slow elsewhere, so that nobody waits for it; then go on with what it returned.
 
     The runtime calls `slow` in a bounded pool and hands its result to `then`, which returns further effects. Until
@@ -42,14 +44,14 @@ class Work(NamedTuple):
     then: "Callable[[Any], list[ServerEffect]]"
 
 
-class Datagram(NamedTuple):
+class Datagram(msgspec.Struct, frozen=True):
     """Send `message` to a member's UDP address."""
 
     message: Message
     to: Address
 
 
-class Later(NamedTuple):
+class Later(msgspec.Struct, frozen=True):
     """After so many seconds, do what `then` says; a client has no clock of its own."""
 
     seconds: float

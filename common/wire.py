@@ -4,14 +4,14 @@ The one promise: any bytes at all, whole or in pieces, give messages or a `WireE
 exception. A `WireError` names a code and a sentence; the runtime turns it into `refused` and closes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from types import UnionType
 from typing import Any, Final, Generic, Protocol, TypeVar, get_args
 
 import msgspec
 
-from common.limits import LINE_BYTES
+from common.limits import LINE_BYTES, TEXT_BYTES
 from common.messages import Message
 from common.text import NAME_PATTERN, NAME_RULE
 
@@ -35,6 +35,11 @@ class WireError(Exception):
 def encode(message: Message) -> bytes:
     """One message as one line, newline included."""
     return _encoder.encode(message) + b"\n"
+
+
+def encode_lines(messages: Sequence[Message]) -> bytes:
+    """Some messages, a line each: the same bytes as one by one, for a third of the time."""
+    return _encoder.encode_lines(messages)
 
 
 def encode_datagram(message: Message) -> bytes:
@@ -98,8 +103,11 @@ class Decoder(Generic[M]):
     def decode(self, line: bytes) -> M:
         """Raises WireError for anything that is not exactly one of the accepted messages."""
         try:
-            return self._decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            message = self._decoder.decode(line)
+            if len(line) > TEXT_BYTES:
+                message.check()
+            return message
+        except (ValueError, RecursionError) as error:  # msgspec's errors and Unicode's are ValueErrors
             raise self._explain(line, error) from None
 
     def _explain(self, line: bytes, error: Exception) -> WireError:

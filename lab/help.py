@@ -38,7 +38,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make mutants                      the levers and the referee broken in small ways: does a test notice?
   make audit-deps                   what is known against the locked packages; make licences lists theirs
   make audits                       run the audits' evidence again
-  make bench                        how fast it is, against others: writes benchmarks/README.md (ARGS="brokers": some)
+  make bench                        how fast it is, against others; writes benchmarks/README.md (ARGS="brokers": some)
   make handouts                     write the questions of each quiz.toml into its handout
   make grade FILE=FOLDER            for instructors: grade submissions (ARGS="--stage 3"); see INSTRUCTORS.md
   make clean                        remove .venv, runs/ and caches

@@ -36,4 +36,4 @@ class ObservedServer(ABC):
         return self.observe(session, message, effects)
 
     def _after(self, session: ServerSession, message: Message, work: Work) -> Work:
-        return work._replace(then=lambda result: self._observed(session, message, work.then(result)))
+        return Work(work.slow, lambda result: self._observed(session, message, work.then(result)))

@@ -1,6 +1,6 @@
-"""Who the lab is measured against: what people would pick instead, and one server in C that shows the machine's limit.
+"""Who the lab is measured against: what people would pick instead, and programs in C that show the machine's limit.
 
-`epoll_server.c` and `load.c` are compiled where a benchmark is run (gcc, libssl-dev); the others are Debian packages:
+Those in C are compiled where a benchmark is run (gcc, libssl-dev, libsodium-dev); the others are Debian packages:
 nats-server, mosquitto, inspircd, nginx-light with libnginx-mod-stream. What is not there is left out, and said.
 """
 
@@ -86,16 +86,18 @@ def missing(*programs: str) -> list[str]:
     return [program for program in programs if not shutil.which(program, path=SEARCHED)]
 
 
-def compiled(folder: Path, name: str) -> Path:
-    """One of the two programs in C. Raises LabError where there is no compiler, or no OpenSSL to compile with."""
+def compiled(folder: Path, name: str, *libraries: str) -> Path:
+    """One of the programs in C. Raises LabError where there is no compiler, or no library to compile with."""
     binary = folder / name
-    command = ["cc", "-O2", "-Wno-format-overflow", "-o", str(binary), str(HERE / f"{name}.c"), "-lssl", "-lcrypto"]
+    command = ["cc", "-O2", "-Wno-format-overflow", "-o", str(binary), str(HERE / f"{name}.c")]
+    command += libraries or ("-lssl", "-lcrypto")
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise LabError("The benchmarks need a C compiler: sudo apt install gcc libc6-dev libssl-dev") from None
     if done.returncode:
-        raise LabError(f"{name}.c cannot be compiled ({done.stderr.strip().splitlines()[0]}); is libssl-dev there?")
+        why = done.stderr.strip().splitlines()[0]
+        raise LabError(f"{name}.c cannot be compiled ({why}); are libssl-dev and libsodium-dev there?")
     return binary
 
 

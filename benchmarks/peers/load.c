@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 20, BODY = 100, STAMP = 17, PENDING = 1 << 22, QUIET_MS = 400, SAMPLES = 1 << 22, AT_ONCE = 250 };
+enum { CHUNK = 1 << 20, BODY = 100, STAMP = 17, PENDING = 1 << 22, QUIET_MS = 200, SAMPLES = 1 << 22, AT_ONCE = 250 };
 static const double WARM_SECONDS = 0.5;
 
 static const char *password = "";
