@@ -35,7 +35,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make faults                       for a night: kills, damaged files, full disks, clocks, cables (SEED=)
   make soak                         a room of 200 for ten minutes, faults all around (MINUTES= ARGS="--stage 3")
   make audits                       run the audits' evidence again
-  make bench                        how fast it is, against others: writes benchmarks/README.md (ARGS="brokers" for some)
+  make bench                        how fast it is, against others: benchmarks/README.md (ARGS="brokers": some)
   make handouts                     write the questions of each quiz.toml into its handout
   make grade FILE=FOLDER            for instructors: grade submissions (ARGS="--stage 3"); see INSTRUCTORS.md
   make clean                        remove .venv, runs/ and caches
