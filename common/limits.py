@@ -31,7 +31,7 @@ class Limits:
         more slowly, so that a flood never becomes the backlog of the members who read.
     says_per_second: how often a member may speak to anybody within a second; the rest is read in the next. Counted is
         what comes to the one that gets most of it. So what is said to the room counts once, also where it is a message
-        for each member.
+        for each member. The first half is not looked at, which costs nothing, and is taken to be for that one.
     line_bytes: the longest line (one that never ends).
     backlog_bytes: how much may wait for a member who does not read; beyond that the member is dropped.
     waiting_for_work: how many connections of one address may wait for slow work (password hashing) at once.

@@ -187,10 +187,11 @@ class ServerRuntime:
         self.stopped = True  # a connection that is just being accepted is cut as soon as it is made
         if self._listener:
             self._listener.close()
-        for task in (*self._handshakes, *([self._accepting] if self._accepting else [])):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._accepting:
+            await _cancelled(self._accepting)
+            await asyncio.sleep(0)  # a handshake that is cancelled before it began would not close its socket
+        for task in list(self._handshakes):
+            await _cancelled(task)
         remaining = list(self.open)
         for connection in remaining:
             connection.transport.abort()
@@ -325,6 +326,13 @@ class ServerRuntime:
             connection.write()
 
 
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel it, and wait until it is over."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def _without(lines: list[bytes], left_out: list[int], first: int) -> list[bytes]:
     """The lines from the first on, but for those at these places, which ascend."""
     ends = zip([first - 1, *left_out], [*left_out, len(lines)], strict=True)
@@ -395,19 +403,20 @@ class _Connection(asyncio.Protocol):
     def read(self) -> None:
         """Give the session the lines that have come, as long as it does no slow work."""
         most = self.runtime.limits.says_per_second
-        left = most - self.said
+        uncounted = most // 2
+        left = uncounted - self.said
         try:
             while self.unread and not (self.gone or self.working or self.hushed):
                 effects = self.session.received(self.decoder.decode(self.unread.popleft()))
                 self.runtime.perform(self, effects)
                 left -= 1
-                if left < 0:  # more lines than anybody may be sent in a second: look at whom they go to
-                    self.count(effects, most)
+                if left < 0:  # half of what anybody may be sent in a second: from now on, look at whom it is for
+                    self.count(effects, most - uncounted)
             if self.broken and not (self.working or self.hushed):
                 raise self.broken
         except WireError as error:
             self.refuse(error.code, error.reason)
-        self.said = most - left
+        self.said = uncounted - left
 
     def count(self, effects: Sequence[ServerEffect], most: int) -> None:
         """Say no more for this second, once somebody was sent so much in it: what is said to the room goes to all."""
@@ -434,10 +443,11 @@ class _Connection(asyncio.Protocol):
 
     def work(self, work: Work) -> None:
         """Do slow work in the pool, when it is this address's turn; read no more until it is done."""
-        self.working = True
-        self.read_on()
         if not self.runtime.wait_for_turn(self, work):
             self.refuse("busy", "Too many people are logging in right now; try again in a moment.")
+            return
+        self.working = True
+        self.read_on()
 
     def worked(self, done: "asyncio.Future[Any]", work: Work) -> None:
         """The slow work is done: go on with its result, unless the client has gone."""
