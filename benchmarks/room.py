@@ -35,7 +35,13 @@ from common.wire import LineReader, decoder, encode
 from stages.stage1_plaintext.server import Server
 
 LIMITS: Final = Limits(
-    connections=1000, join_seconds=60, backlog_bytes=256 * 1024 * 1024, bytes_per_second=1e12, burst_bytes=1e12
+    connections=1000,
+    connections_per_address=1000,
+    says_per_second=1 << 60,
+    join_seconds=60,
+    backlog_bytes=256 * 1024 * 1024,
+    bytes_per_second=1e12,
+    burst_bytes=1e12,
 )
 BURSTS: Final = (1, 10, 100, 1000, 4000)
 LINE: Final = encode(Say(sender="member-0", text="x" * 20))

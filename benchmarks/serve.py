@@ -2,11 +2,11 @@
 
     python -m benchmarks.serve STAGE PORT FOLDER [MEMBERS [LEVERS]]
 
-The limits that are set wider: connections, the time to join, the backlog of a member, and the speed of one client, so
-that what is measured is the server's speed and not who is dropped. A Sampler stands by (`benchmarks.sampling`), which
-does nothing until it is told to, and writes to FOLDER. From stage 2 on FOLDER gets MEMBERS accounts called
-m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`: logging in is not what is measured. With
-LEVERS, as in "runtime=threads", they are what is turned, and nothing else is.
+The limits that are set wider: connections, also those from one address, the time to join, the backlog of a member, and
+the speed of one client in bytes and in messages, so that what is measured is the server's speed and not who is dropped.
+A Sampler stands by (`benchmarks.sampling`), which does nothing until it is told to, and writes to FOLDER. From stage 2
+on FOLDER gets MEMBERS accounts called m00000 and so on, whose password is PASSWORD, kept with `password_hash=sha256`:
+logging in is not what is measured. With LEVERS, as in "runtime=threads", they are what is turned, and nothing else is.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from common.threads import ThreadServer
 
 LIMITS: Final = Limits(
     connections=20_000,
+    connections_per_address=20_000,
+    says_per_second=1 << 60,
     join_seconds=600,
     backlog_bytes=256 * 1024 * 1024,
     bytes_per_second=1e12,

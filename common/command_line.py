@@ -18,6 +18,7 @@ import ssl
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,21 @@ from common.limits import PASSPHRASE_CHARACTERS, Limits
 from common.runtime import TLS_NAME, Client, ServerRuntime, not_the_server
 from common.session import ClientSession, Person, Show
 from common.text import NAME_PATTERN, NAME_RULE
-from common.what_if import display_raw
+from common.what_if import display_raw, limits_off
 from common.what_if.framing_none import WhateverArrives
 from common.wire import LineReader, Reader
 
 
 def reader_for(levers: Levers) -> Callable[[], Reader]:
     """The reader that the lever `framing` asks for; lines where there is no such lever."""
-    readers: dict[str, Callable[[], Reader]] = {"lines": LineReader, "none": WhateverArrives}
-    return readers[levers.get("framing", "lines")]
+    if levers.get("framing") == "none":
+        return WhateverArrives
+    return partial(LineReader, limits_for(levers, Limits()).line_bytes)
+
+
+def limits_for(levers: Levers, limits: Limits) -> Limits:
+    """These limits, or none of them, as the lever `limits` asks for; as they are where there is no such lever."""
+    return limits_off.without(limits) if levers.get("limits") == "off" else limits
 
 
 def rows_for(levers: Levers) -> terminal.Rows:
@@ -228,7 +235,8 @@ async def _serve(package: str | None, options: argparse.Namespace, warning: str)
         with _closing(listener):
             await asyncio.to_thread(threaded.serve, listener)
         return
-    runtime = ServerRuntime(server, replace(Limits(), connections=options.max), reader_for(levers))
+    limits = limits_for(levers, replace(Limits(), connections=options.max))
+    runtime = ServerRuntime(server, limits, reader_for(levers))
     await runtime.start(listener, tls)
     loop = asyncio.get_running_loop()
     console.listen(lambda line: _in_turn(loop, runtime, server, line))

@@ -25,6 +25,7 @@ COMMON: Final = (
     Lever("runtime", ("asyncio", "threads"), "one event loop, or a thread for each client"),
     Lever("framing", ("lines", "none"), "a message ends at a newline, or with whatever arrived together"),
     Lever("display", ("sanitised", "raw"), "what could move or hide on a terminal is taken out before it is shown"),
+    Lever("limits", ("on", "off"), "is there a bound to what one peer may take of the server?"),
 )
 """The levers that every stage has."""
 

@@ -20,21 +20,34 @@ ROSTER_PAGE = 250
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server grants its clients.
+    """What one server grants its clients. Against whom each stands is in the attacks of the family `dos`.
 
-    connections: how many may be connected at once (`MAX=`).
-    join_seconds: how long a connection may stay without having joined.
+    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them.
+    connections_per_address: how many of them from one address, so that one machine cannot take all places (silent
+        connections). Half of all: a class behind one address translator (NAT) is thirty, or three hundred.
+    join_seconds: how long a connection may stay without having joined, its TLS handshake included; from its beginning,
+        and not from its last byte (a login that drips).
     bytes_per_second, burst_bytes: how fast one client may send, and how much at once; whoever sends faster is read
         more slowly, so that a flood never becomes the backlog of the members who read.
+    says_per_second: how often a member may speak to anybody within a second; the rest is read in the next. Counted is
+        what comes to the one that gets most of it. So what is said to the room counts once, also where it is a message
+        for each member. The first half is not looked at, which costs nothing, and is taken to be for that one.
+    line_bytes: the longest line (one that never ends).
     backlog_bytes: how much may wait for a member who does not read; beyond that the member is dropped.
-    waiting_for_work: how many connections may wait for slow work (password hashing) at once.
+    waiting_for_work: how many connections of one address may wait for slow work (password hashing) at once.
+    turns_by_address: those that wait for slow work take turns by address, so that a thousand logins from one machine
+        are one in the queue of everybody else (password-hash exhaustion).
     linger_seconds: how long a refused peer has to read why, before the connection is cut.
     """
 
     connections: int = 500
+    connections_per_address: int = 250
     join_seconds: float = 10.0
     bytes_per_second: float = 256 * 1024
     burst_bytes: float = 512 * 1024
+    says_per_second: int = 100
+    line_bytes: int = LINE_BYTES
     backlog_bytes: int = 1024 * 1024
     waiting_for_work: int = 200
+    turns_by_address: bool = True
     linger_seconds: float = 2.0

@@ -6,13 +6,15 @@ what waits for a member who does not read is bounded, and nobody else ever waits
 """
 
 import asyncio
+import contextlib
 import random
 import socket
 import ssl
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, cast
 
 from common import commands
@@ -45,6 +47,10 @@ TLS_NAME: Final = f"server.{DOMAIN}"
 """The name that a server's certificate must have, whatever address was dialled."""
 TLS_SECONDS: Final = 5.0
 """How long a client waits for the server's part of a TLS handshake."""
+ACCEPT_AGAIN_SECONDS: Final = 0.1
+"""How long a server that is out of descriptors waits before it takes the next connection."""
+REFUSED_AT_ONCE: Final = 100
+"""How many may still read why there is no place for them; whoever comes then is cut off without a word."""
 SLOW_AT_ONCE: Final = 2
 """Threads for slow work. More would only take the processor from the members who are inside."""
 AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
@@ -70,7 +76,7 @@ class NotTheServer(LabError):
 
 def not_the_server(error: OSError) -> LabError:
     """What a person is told when TLS refuses, or when whoever answered does not speak it."""
-    why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error) or "it hung up"
     why = why.removesuffix(".")  # OpenSSL ends some sentences, and not others
     kind = LabError if isinstance(error, ConnectionError) else NotTheServer  # an end proves nothing about anybody
     return kind(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
@@ -93,8 +99,13 @@ class ServerRuntime:
         self.open: set[_Connection] = set()
         """Those whose socket is open: the former, and the refused that may still read why."""
         self.pool = ThreadPoolExecutor(SLOW_AT_ONCE, "slow")
-        self.working = 0
-        """How many connections wait for the pool."""
+        self.there: Counter[str] = Counter()
+        """How many connections each address has."""
+        self.slow: Counter[str] = Counter()
+        """How many from each address wait for slow work, or are at it."""
+        self.waiting: dict[str, deque[tuple[_Connection, Work]]] = {}
+        """Whose turn it is at the pool: the first address first, and then it is the last."""
+        self._at_work = 0
         self.stopped = False
         self.told = ""
         self.turn: Turn[Any] = Turn(Everyone())
@@ -103,25 +114,124 @@ class ServerRuntime:
         self._unwritten: list[_Connection] = []
         self._turn_ends: asyncio.Handle | None = None
         self._listener: asyncio.Server | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
 
     async def start(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Serve whoever connects, in TLS where a context is given, until `stop`."""
+        if tls:
+            self._accepting = asyncio.create_task(self._accept(listener, tls))
+            return
         loop = asyncio.get_running_loop()
-        patience = self.limits.join_seconds if tls else None  # a handshake that stands still holds a socket, too
-        self._listener = await loop.create_server(
-            lambda: _Connection(self), sock=listener, backlog=512, ssl=tls, ssl_handshake_timeout=patience
-        )
+        self._listener = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=512)
+
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        """Welcome whoever connects. A handshake that stands still holds a place, as silence does: it has its time, and
+        counts from its beginning on, while `create_server` would tell of it only when it is over."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        with listener:
+            while True:
+                try:
+                    sock, address = await loop.sock_accept(listener)
+                except OSError:  # out of descriptors, or it hung up already: whoever is here goes on talking
+                    await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
+                    continue
+                if self.full(address[0]):
+                    sock.close()  # nothing can be said before a handshake, and a handshake is what is too much
+                    continue
+                self.arrived(address[0])
+                task = asyncio.create_task(self._welcome(sock, address[0], tls))
+                self._handshakes.add(task)
+                task.add_done_callback(self._handshakes.discard)
+
+    async def _welcome(self, sock: socket.socket, address: str, tls: ssl.SSLContext) -> None:
+        loop, connection = asyncio.get_running_loop(), _Connection(self, in_handshake=True)
+        try:
+            with contextlib.suppress(OSError):  # what scanners leave behind, ssl.SSLError among it
+                await loop.connect_accepted_socket(
+                    lambda: connection, sock, ssl=tls, ssl_handshake_timeout=self.limits.join_seconds
+                )
+        finally:
+            if connection.in_handshake:
+                self.departed(address)
+
+    def full(self, address: str) -> str:
+        """Why nobody more is taken from this address; nothing where somebody is."""
+        limits = self.limits
+        if self.there.total() >= limits.connections:
+            return f"This server takes {limits.connections} connections, and has them; try later."
+        if self.there[address] >= limits.connections_per_address:
+            return f"This server takes {limits.connections_per_address} connections from one address; try later."
+        return ""
+
+    def arrived(self, address: str) -> None:
+        """One more connection from there."""
+        self.there[address] += 1
+
+    def departed(self, address: str) -> None:
+        """One less."""
+        self.there[address] -= 1
+        if not self.there[address]:
+            del self.there[address]
 
     async def stop(self) -> None:
         """Close the listener and every connection."""
         self.stopped = True  # a connection that is just being accepted is cut as soon as it is made
         if self._listener:
             self._listener.close()
+        if self._accepting:
+            await _cancelled(self._accepting)
+            await asyncio.sleep(0)  # a handshake that is cancelled before it began would not close its socket
+        for task in list(self._handshakes):
+            await _cancelled(task)
         remaining = list(self.open)
         for connection in remaining:
             connection.transport.abort()
         await asyncio.gather(*(connection.lost for connection in remaining))
         self.pool.shutdown(cancel_futures=True)
+
+    def wait_for_turn(self, connection: "_Connection", work: Work) -> bool:
+        """Queue up for the pool; False where too many from there do already."""
+        line = connection.address if self.limits.turns_by_address else ""
+        if self.slow[line] >= self.limits.waiting_for_work:
+            return False
+        self.slow[line] += 1
+        self.waiting.setdefault(line, deque()).append((connection, work))
+        self._next_turns()
+        return True
+
+    @property
+    def working(self) -> int:
+        """How many connections wait for the pool, or are at it."""
+        return self.slow.total()
+
+    def _next_turns(self) -> None:
+        """Let as many work as may at once: one of the first address, which goes to the end of the line, and so on."""
+        while self._at_work < SLOW_AT_ONCE and self.waiting:
+            line, queue = next(iter(self.waiting.items()))
+            del self.waiting[line]
+            connection, work = queue.popleft()
+            if queue:
+                self.waiting[line] = queue
+            if connection.gone:  # nobody waits for it any more
+                self._no_longer_slow(line)
+                continue
+            self._at_work += 1
+            future = asyncio.get_running_loop().run_in_executor(self.pool, work.slow)
+            future.add_done_callback(partial(self._worked, line, connection, work))
+
+    def _worked(self, line: str, connection: "_Connection", work: Work, done: "asyncio.Future[Any]") -> None:
+        self._at_work -= 1
+        self._no_longer_slow(line)
+        if not self.stopped:
+            self._next_turns()
+        connection.worked(done, work)
+
+    def _no_longer_slow(self, line: str) -> None:
+        self.slow[line] -= 1
+        if not self.slow[line]:
+            del self.slow[line]
 
     def tell(self, sentence: str) -> None:
         """Tell the operator what is wrong; the same thing once, until something goes well again."""
@@ -202,19 +312,32 @@ class ServerRuntime:
             connection.write()
 
 
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel it, and wait until it is over."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 class _Connection(asyncio.Protocol):
     """One client's connection."""
 
     transport: asyncio.Transport
     session: ServerSession
 
-    def __init__(self, runtime: ServerRuntime) -> None:
+    def __init__(self, runtime: ServerRuntime, *, in_handshake: bool = False) -> None:
         self.runtime = runtime
+        self.in_handshake = in_handshake
+        self.counted = False
+        """Does it hold one of the places that there are?"""
         self.outbox: list[bytes] = []
         self.reader = runtime.reader()
         self.unread: deque[bytes] = deque()
         self.broken: WireError | None = None
         self.working = False
+        self.hushed = False
+        self.said = 0
+        self.sent: Counter[ServerSession | None] = Counter()
         self.overspent = False
         self.allowance = runtime.limits.burst_bytes
         self.spent_at = asyncio.get_running_loop().time()
@@ -225,19 +348,26 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.half_closes = self.transport.can_write_eof()  # TCP can end one direction, TLS cannot
-        if self.runtime.stopped:
+        self.address: str = transport.get_extra_info("peername")[0]
+        if self.in_handshake:  # as that it counted, and it is over
+            self.in_handshake = False
+            self.runtime.departed(self.address)
+        why = self.runtime.full(self.address)
+        if self.runtime.stopped or (why and len(self.runtime.open) >= self.runtime.there.total() + REFUSED_AT_ONCE):
             self.gone = True
             self.transport.abort()
             return
-        self.session = self.runtime.server.session(transport.get_extra_info("peername")[0])
+        self.session = self.runtime.server.session(self.address)
         self.decoder = decoder(self.session.accepts)
         self.runtime.connections[self.session] = self
         self.runtime.open.add(self)
-        limits = self.runtime.limits
-        if len(self.runtime.open) > limits.connections:
-            self.refuse("full", f"This server takes {limits.connections} connections, and has them; try later.")
+        if why:
+            self.refuse("full", why)
             return
-        self.timer = asyncio.get_running_loop().call_later(limits.join_seconds, self.time_to_join_is_over)
+        self.counted = True
+        self.runtime.arrived(self.address)
+        seconds = self.runtime.limits.join_seconds
+        self.timer = asyncio.get_running_loop().call_later(seconds, self.time_to_join_is_over)
 
     def data_received(self, data: bytes) -> None:
         if self.gone:
@@ -252,28 +382,55 @@ class _Connection(asyncio.Protocol):
 
     def read(self) -> None:
         """Give the session the lines that have come, as long as it does no slow work."""
+        most = self.runtime.limits.says_per_second
+        uncounted = most // 2
+        left = uncounted - self.said
         try:
-            while self.unread and not self.gone and not self.working:
-                self.runtime.perform(self, self.session.received(self.decoder.decode(self.unread.popleft())))
-            if self.broken and not self.working:
+            while self.unread and not (self.gone or self.working or self.hushed):
+                effects = self.session.received(self.decoder.decode(self.unread.popleft()))
+                self.runtime.perform(self, effects)
+                left -= 1
+                if left < 0:  # half of what anybody may be sent in a second: from now on, look at whom it is for
+                    self.count(effects, most - uncounted)
+            if self.broken and not (self.working or self.hushed):
                 raise self.broken
         except WireError as error:
             self.refuse(error.code, error.reason)
+        self.said = uncounted - left
+
+    def count(self, effects: Sequence[ServerEffect], most: int) -> None:
+        """Say no more for this second, once somebody was sent so much in it: what is said to the room goes to all."""
+        for effect in effects:
+            if isinstance(effect, Send):
+                whom = None if isinstance(effect.to, Others) else effect.to[0]
+                if whom is self.session:  # an answer
+                    continue
+                self.sent[whom] += 1
+                if self.sent[None] + (self.sent[whom] if whom else 0) >= most:
+                    self.hushed = True
+                    self.read_on()
+                    asyncio.get_running_loop().call_later(1.0, self.next_second)
+                    return
+
+    def next_second(self) -> None:
+        """Read on, with what is here already first."""
+        self.hushed = False
+        self.said = 0
+        self.sent.clear()
+        if not self.gone:
+            self.read_on()
+            self.read()
 
     def work(self, work: Work) -> None:
-        """Do slow work in the pool; read no more until it is done."""
-        if self.runtime.working >= self.runtime.limits.waiting_for_work:
+        """Do slow work in the pool, when it is this address's turn; read no more until it is done."""
+        if not self.runtime.wait_for_turn(self, work):
             self.refuse("busy", "Too many people are logging in right now; try again in a moment.")
             return
-        self.runtime.working += 1
         self.working = True
         self.read_on()
-        future = asyncio.get_running_loop().run_in_executor(self.runtime.pool, work.slow)
-        future.add_done_callback(lambda done: self.worked(done, work))
 
     def worked(self, done: "asyncio.Future[Any]", work: Work) -> None:
         """The slow work is done: go on with its result, unless the client has gone."""
-        self.runtime.working -= 1
         self.working = False
         if done.cancelled() or self.gone:
             return
@@ -295,6 +452,9 @@ class _Connection(asyncio.Protocol):
         loop, limits = asyncio.get_running_loop(), self.runtime.limits
         earned = (loop.time() - self.spent_at) * limits.bytes_per_second
         self.allowance = min(self.allowance + earned, limits.burst_bytes) - size
+        if int(loop.time()) != int(self.spent_at) and not self.hushed:  # another second
+            self.said = 0
+            self.sent.clear()
         self.spent_at = loop.time()
         if self.allowance < 0 and not self.overspent:
             self.overspent = True
@@ -307,8 +467,8 @@ class _Connection(asyncio.Protocol):
         self.read_on()
 
     def read_on(self) -> None:
-        """Read from the socket, or do not: while slow work is done, and while the allowance is overspent."""
-        if self.working or self.overspent:
+        """Read from the socket, or do not: while slow work is done, and while it has sent or said too much."""
+        if self.working or self.overspent or self.hushed:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
@@ -329,6 +489,8 @@ class _Connection(asyncio.Protocol):
         if self.timer:
             self.timer.cancel()
         self.runtime.open.discard(self)
+        if self.counted:
+            self.runtime.departed(self.address)
         self.lost.set_result(None)
 
     def time_to_join_is_over(self) -> None:
@@ -362,7 +524,8 @@ class _Connection(asyncio.Protocol):
         """
         self.leave()
         if self.half_closes and not self.transport.is_closing():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # it is gone already, and that is told next
+                self.transport.write_eof()
         else:
             self.transport.close()
 

@@ -48,9 +48,10 @@ def encode_datagram(message: Message) -> bytes:
 
 
 class LineReader:
-    """Cuts a byte stream into lines of at most LINE_BYTES."""
+    """Cuts a byte stream into lines of at most so many bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LINE_BYTES) -> None:
+        self._longest = longest
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -62,7 +63,7 @@ class LineReader:
         *ends, tail = data.split(b"\n")
         for end in ends:
             line = end
-            if self._pieces or len(end) >= LINE_BYTES:
+            if self._pieces or len(end) >= self._longest:
                 self._keep(end)
                 line = b"".join(self._pieces)
                 self._pieces, self._size = [], 0
@@ -73,8 +74,8 @@ class LineReader:
     def _keep(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._size >= LINE_BYTES:
-            raise WireError("too-long", f"A line is at most {LINE_BYTES} bytes; send shorter messages.")
+        if self._size >= self._longest:
+            raise WireError("too-long", f"A line is at most {self._longest} bytes; send shorter messages.")
 
     def end(self) -> None:
         """The stream ended. Raises WireError (`incomplete`) if that was in the middle of a line."""

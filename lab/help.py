@@ -39,6 +39,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make audit-deps                   what is known against the locked packages; make licences lists theirs
   make audits                       run the audits' evidence again
   make bench                        how fast it is, against others; writes benchmarks/README.md (ARGS="brokers": some)
+  make bench-levers                 what each lever costs: a table and a picture (ARGS="--stage 3")
   make handouts                     write the questions of each quiz.toml into its handout
   make grade FILE=FOLDER            for instructors: grade submissions (ARGS="--stage 3"); see INSTRUCTORS.md
   make clean                        remove .venv, runs/ and caches

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common import threads
-from common.command_line import reader_for
+from common.command_line import limits_for, reader_for
 from common.hosts import DOMAIN, Host
 from common.levers import Levers
+from common.limits import Limits
 from common.runtime import Client, ServerRuntime
 from common.session import Address, ClientSession, Person, Server, ServerEffect, Show
 from stages import Stage
@@ -72,7 +73,7 @@ async def running_server(
             await serving
             listener.close()
         return
-    runtime = ServerRuntime(server, reader=reader_for(levers))
+    runtime = ServerRuntime(server, limits_for(levers, Limits()), reader_for(levers))
     await runtime.start(listener, stage.server_tls(levers, folder))
     try:
         yield Running(address, lambda session, effects: runtime.perform(runtime.connections.get(session), effects))

@@ -101,7 +101,7 @@ def burst(sender: str, number: int) -> bytes:
 
 def test_burst_is_one_write_for_each_member_whatever_the_number_of_messages() -> None:
     async def conversation() -> None:
-        async with room() as house:
+        async with room(Limits(says_per_second=1000)) as house:
             peers, connections, counting = await watched(house, 5)
             connections[0].data_received(burst("member-0", 500))
             connections[1].data_received(burst("member-1", 500))

@@ -63,7 +63,12 @@ async def serve(stage: stages.Stage, levers: str, folder: Path, connections: int
     turned = Levers.parse(levers, stage.levers)
     listener = await ThisMachine().listen(0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)  # what it accepts inherits it
-    limits = Limits(connections=connections, backlog_bytes=BACKLOG_BYTES, waiting_for_work=connections)
+    limits = Limits(
+        connections=connections,
+        connections_per_address=connections,
+        backlog_bytes=BACKLOG_BYTES,
+        waiting_for_work=connections,
+    )
     runtime = ServerRuntime(stage.server(turned, folder), limits)
     port = listener.getsockname()[1]
     await runtime.start(listener, stage.server_tls(turned, folder))

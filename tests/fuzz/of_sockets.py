@@ -29,7 +29,9 @@ from tests.fuzz.target import Check, Target
 from tests.room import Member, leave
 
 INSIDE, INSTEAD, BEHIND = range(3)
-LIMITS: Final = Limits(join_seconds=30, linger_seconds=0.5, bytes_per_second=1e9, burst_bytes=1e9)
+LIMITS: Final = Limits(
+    join_seconds=30, linger_seconds=0.5, bytes_per_second=1e9, burst_bytes=1e9, says_per_second=1 << 60
+)
 """Nothing here ends by time, but for a refused peer that does not hang up."""
 SECONDS: Final = 20.0
 
