@@ -1,4 +1,4 @@
-"""All benchmarks in one go, about ten minutes, and their page: `make bench`.
+"""All benchmarks in one go, about six minutes where the machine is not too busy, and their page: `make bench`.
 
     python -m benchmarks [SUBJECT ...]
 

@@ -26,7 +26,7 @@ ROUNDS: Final = 5
 PROMPT: Final = b"alice>"
 PATIENCE: Final = 20.0
 ROOT: Final = Path(__file__).parents[1]
-BUSY: Final = "The machine is shared; the figure is of the clock, not of the processor. Alone it is shorter."
+BUSY: Final = "The machine is shared; the figure is of the clock, not of the processor."
 
 
 def prompt(port: int, folder: Path) -> float:
