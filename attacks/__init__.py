@@ -44,6 +44,9 @@ Position = Literal["tap", "on-path", "outsider", "insider", "departed", "server"
 WAYS: Final = ("arp_spoofing", "dns_spoofing", "gateway")
 """The ways onto the path, each an attack of its own; on the LAN whoever attacks from the path goes one of them."""
 
+FAMILIES: Final = ("dos",)
+"""Attacks that are run on demand, beside the matrix of all: denial of service."""
+
 Moment = Literal["talking", "departed", "bob-restarted", "alice-left", "over"]
 """When an attack can ask to be woken: all three are there and have talked; Carol's account was removed (position
 `departed` only; Alice then says and whispers something new); Bob has stopped his client and started it again (where the
@@ -246,6 +249,9 @@ class Attack:
     """Does it hear the whole network, beside what its position does?"""
     via: tuple[str, ...] = ()
     """The ways onto the path that it can be told to take."""
+    family: str = ""
+    """A family that is not in the matrix and the demo: `dos` (denial of service), which wants the machine for itself.
+    """
 
     def goal(self, name: str) -> Goal:
         """The goal of this name. Raises LabError where there is none."""
@@ -264,6 +270,7 @@ def attack(
     goals: tuple[Goal, ...],
     taps: bool = False,
     via: tuple[str, ...] | None = None,
+    family: str = "",
     catalogue: dict[str, Attack] = _catalogue,
 ) -> Callable[[Run], Run]:
     """Put an attack into the catalogue, under its function's name and with its docstring as its story.
@@ -271,6 +278,7 @@ def attack(
     catalogue: another than that of the stages' attacks, for attacks on something else.
     taps: the attack also listens to the whole network, as the positions `tap` and `departed` do anyway.
     via: the ways onto the path that it can be told to take: all, where its position is `on-path` and none are named.
+    family: one of FAMILIES, for an attack that is not in the matrix of all.
     """
     ways = via if via is not None else WAYS if position == "on-path" else ()
 
@@ -283,7 +291,7 @@ def attack(
         if not run.__doc__:
             raise ValueError(f"the attack {name} tells no story")
         hears = taps or position in ("tap", "departed")
-        catalogue[name] = Attack(name, position, goals, run.__doc__, run, hears, ways)
+        catalogue[name] = Attack(name, position, goals, run.__doc__, run, hears, ways, family)
         return run
 
     return register
@@ -297,7 +305,7 @@ def names() -> list[str]:
 
 _PLUMBING = {
     *("on_path", "position", "arp", "intercept", "tap", "listener", "packets", "pcap", "bpf", "dissect"),
-    *("exchange", "boxes", "words", "taken", "hashes", "guesses", "terminate", "static_rsa"),
+    *("exchange", "boxes", "words", "taken", "floods", "hashes", "guesses", "terminate", "static_rsa"),
 }
 
 
@@ -310,14 +318,18 @@ def find(name: str) -> Attack:
 
 
 @cache
-def catalogue() -> list[Attack]:
-    """Every attack, in the order in which a learner meets them."""
+def catalogue(family: str = "") -> list[Attack]:
+    """Every attack, in the order in which a learner meets them; those of a family apart. Raises LabError."""
+    if family not in ("", *FAMILIES):
+        raise LabError(f"There is no family {family}; there is {', '.join(FAMILIES)}.")
     order = (
         *("sniffer", "repeated_text", "message_length", "who_talks"),
         *("impersonation", "stolen_password", "member_forges", "spoofed_whisper", "member_reads_whisper", "departed"),
         *WAYS,
         *("mitm", "tamper", "replay", "forced_reconnection", "merged_messages", "escape_forgery"),
         *("enumerate_users", "crack_passwords", "passphrase_guessing", "stolen_member_key"),
+        *("silent_connections", "slow_logins", "stopped_reader", "giant_lines", "message_flood"),
     )
     rank = {name: i for i, name in enumerate(order)}
-    return sorted((find(name) for name in names()), key=lambda a: (rank.get(a.name, len(rank)), a.name))
+    every = (find(name) for name in names())
+    return sorted((one for one in every if one.family == family), key=lambda a: (rank.get(a.name, len(rank)), a.name))

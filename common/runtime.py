@@ -50,6 +50,8 @@ TLS_SECONDS: Final = 5.0
 """How long a client waits for the server's part of a TLS handshake."""
 ACCEPT_AGAIN_SECONDS: Final = 0.1
 """How long a server that is out of descriptors waits before it takes the next connection."""
+REFUSED_AT_ONCE: Final = 100
+"""How many may still read why there is no place for them; whoever comes then is cut off without a word."""
 SLOW_AT_ONCE: Final = 2
 """Threads for slow work. More would only take the processor from the members who are inside."""
 AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
@@ -75,7 +77,7 @@ class NotTheServer(LabError):
 
 def not_the_server(error: OSError) -> LabError:
     """What a person is told when TLS refuses, or when whoever answered does not speak it."""
-    why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
+    why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error) or "it hung up"
     why = why.removesuffix(".")  # OpenSSL ends some sentences, and not others
     kind = LabError if isinstance(error, ConnectionError) else NotTheServer  # an end proves nothing about anybody
     return kind(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
@@ -346,6 +348,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self, runtime: ServerRuntime, *, in_handshake: bool = False) -> None:
         self.runtime = runtime
         self.in_handshake = in_handshake
+        self.counted = False
+        """Does it hold one of the places that there are?"""
         self.outbox: list[bytes] = []
         self.reader = runtime.reader()
         self.unread: deque[bytes] = deque()
@@ -364,23 +368,24 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.half_closes = self.transport.can_write_eof()  # TCP can end one direction, TLS cannot
-        if self.runtime.stopped:
-            self.gone = True
-            self.transport.abort()
-            return
         self.address: str = transport.get_extra_info("peername")[0]
-        self.session = self.runtime.server.session(self.address)
-        self.decoder = decoder(self.session.accepts)
-        self.runtime.connections[self.session] = self
-        self.runtime.open.add(self)
         if self.in_handshake:  # as that it counted, and it is over
             self.in_handshake = False
             self.runtime.departed(self.address)
         why = self.runtime.full(self.address)
-        self.runtime.arrived(self.address)
+        if self.runtime.stopped or (why and len(self.runtime.open) >= self.runtime.there.total() + REFUSED_AT_ONCE):
+            self.gone = True
+            self.transport.abort()
+            return
+        self.session = self.runtime.server.session(self.address)
+        self.decoder = decoder(self.session.accepts)
+        self.runtime.connections[self.session] = self
+        self.runtime.open.add(self)
         if why:
             self.refuse("full", why)
             return
+        self.counted = True
+        self.runtime.arrived(self.address)
         seconds = self.runtime.limits.join_seconds
         self.timer = asyncio.get_running_loop().call_later(seconds, self.time_to_join_is_over)
 
@@ -503,8 +508,8 @@ class _Connection(asyncio.Protocol):
         self.leave()
         if self.timer:
             self.timer.cancel()
-        if self in self.runtime.open:
-            self.runtime.open.discard(self)
+        self.runtime.open.discard(self)
+        if self.counted:
             self.runtime.departed(self.address)
         self.lost.set_result(None)
 
@@ -542,7 +547,8 @@ class _Connection(asyncio.Protocol):
         self.leave()
         self.write()
         if self.half_closes and not self.transport.is_closing():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # it is gone already, and that is told next
+                self.transport.write_eof()
         else:
             self.transport.close()
 

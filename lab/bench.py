@@ -20,6 +20,7 @@ from common.errors import LabError
 from common.lan import Lan
 from common.levers import Levers
 from lab.capture import Capture, Recording, TlsSecrets
+from lab.flooded import FloodedScene
 from lab.network import Network, running
 from lab.referee import RULES, Evidence, control_faults, victim_faults, warned
 from lab.remarks import ScreenRow, remark
@@ -303,7 +304,9 @@ class Bench:
             watch(place, row)
 
         patience = self._controlled.get(self._at(stage, levers), PATIENCE)
-        return (made or self.scene)(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
+        return (made or (FloodedScene if attack and attack.family == "dos" else self.scene))(
+            stage, levers, self.network, noted, patience, log_secrets=self._secrets.log
+        )
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

@@ -259,6 +259,19 @@ def _cracked(scene: Scene, claim: Claim, recording: Recording) -> Finding:
     return Finding(True, f"the attacker found Bob's password within {CPU_SECONDS:g} s of a processor", [seen])
 
 
+def _starved(scene: Scene, claim: Claim, recording: Recording) -> Finding:
+    """Something that an honest member said was not on the others' screens in time, or a newcomer was not let in."""
+    if scene.unheard:
+        said = scene.unheard[0]
+        why = f"what {said.who} said was not on every screen within {scene.patience:g} s"
+        return Finding(True, why, [Evidence(f"{said.who}'s screen", said.text, [])])
+    if scene.kept_out:
+        return Finding(True, "a newcomer was not let in", [Evidence("the newcomer's screen", scene.kept_out, [])])
+    return Finding(
+        False, f"all that was said arrived, at the latest after {scene.slowest:.1f} s, and a newcomer got in"
+    )
+
+
 RULES: Final[dict[str, Rule]] = {
     "guessed": _guessed,
     "cracked": _cracked,
@@ -273,6 +286,7 @@ RULES: Final[dict[str, Rule]] = {
     "taken-for-server": _either(_read("password"), _altered("room")),
     "flowed-through": _flowed_through,
     "missed-room": _missed,
+    "starved": _starved,
     "dropped-room": _dropped,
     "isolated-room": _isolated,
     "altered-room": _altered("room"),

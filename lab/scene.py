@@ -118,6 +118,8 @@ class Scene:
     """The clients that the attack started."""
     unheard: list[Spoken] = field(default_factory=list)
     """What was said and did not come up where it should within the patience."""
+    kept_out: str = ""
+    """Why somebody new did not come in, where one tried."""
     slowest: float = 0.0
     """The longest, in seconds, that anything that was said took to come up."""
     log_secrets: Callable[[ssl.SSLContext], None] | None = None
@@ -201,6 +203,9 @@ class Scene:
         """Raises LabError where the client refuses to go on."""
         return await start_client(self.stage, self.levers, host, self.address, person, screen.show, self.log_secrets)
 
+    def _screen(self, name: str) -> Screen:
+        return Screen(name, self.watch, rows_for(self.levers))
+
     def _operate(self, name: str) -> None:
         """The operator takes an account away."""
         self.perform(None, self.server.remove(name))
@@ -252,7 +257,7 @@ class Scene:
         await moment("over")
 
     async def _join(self, name: str) -> None:
-        screen = self.screens[name] = Screen(name, self.watch, rows_for(self.levers))
+        screen = self.screens[name] = self._screen(name)
         host, person = self.network.hosts[name], self.people[name]
         try:
             client = await self._start(host, person, screen)
