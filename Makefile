@@ -12,7 +12,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # A value counts when it was typed (`make … NAME=alice`); NETWORK and LEVERS also when they are in the environment.
 # The other names are too common there: many machines have a NAME or a PORT that means something else.
 KNOWN := NAME LISTEN PORT MAX SERVER TARGET LEVERS NETWORK GOAL REGISTER PASSWORD_FILE PASSPHRASE_FILE CA FROM TO FILE MINUTES SEED \
-  ABLATIONS VIA LAN SLOW ATTACK QUESTION PART AGAIN ATTACHED FRESH GIVE_UP ARGS PYTHON
+  ABLATIONS FAMILY VIA LAN SLOW ATTACK QUESTION PART AGAIN ATTACHED FRESH GIVE_UP ARGS PYTHON
 TYPED := $(foreach v,$(KNOWN),$(if $(filter command,$(origin $v)),$v))
 MISTYPED := $(filter-out $(KNOWN),$(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $v)),$v)))
 $(if $(MISTYPED),$(error There is no $(MISTYPED:%=%=); there are $(KNOWN:%=%=)))
@@ -31,7 +31,7 @@ OPTIONS = $(call option,NAME,--name) $(call option,LISTEN,--listen) $(call optio
   $(if $(filter REGISTER,$(TYPED)),$(if $(filter-out 0 no off,$(REGISTER)),--register)) \
   $(call option,QUESTION,--question) $(call option,PART,--part) \
   $(if $(filter AGAIN,$(TYPED)),$(if $(filter-out 0 no off,$(AGAIN)),--again)) \
-  $(call option,VIA,--via) $(call option,LAN,--lan) \
+  $(call option,FAMILY,--family) $(call option,VIA,--via) $(call option,LAN,--lan) \
   $(if $(filter SLOW,$(TYPED)),$(if $(filter-out 0 no off,$(SLOW)),--slow)) \
   $(if $(filter ABLATIONS,$(TYPED)),$(if $(filter-out 0 no off,$(ABLATIONS)),--ablations)) \
   $(if $(filter ATTACHED,$(TYPED)),$(if $(filter-out 0 no off,$(ATTACHED)),--attached)) \

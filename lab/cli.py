@@ -479,6 +479,7 @@ def lab() -> None:
 
 @lab.command(help="Every attack against every stage.")
 @click.option("--ablations", is_flag=True, help="Run held cells without their defence too, and broken ones repaired.")
+@click.option("--family", default="", metavar="NAME", help="The attacks of a family: dos (denial of service).")
 @on_the_bench
 def matrix(**given: Any) -> None:
     from lab import verbs

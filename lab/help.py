@@ -25,6 +25,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make lan                          the lab's hosts to sit down at: a shell on each, stage 1 running (tmux)
   make stage-3 lan                  the same with another stage; .venv/bin/lab exec alice -- COMMAND runs one command
   make matrix                       every attack against every stage; ABLATIONS=1 runs each again, levers turned
+                                    (FAMILY=dos: denial of service, a quarter of an hour, on Linux)
   make field                        the same kit turned on IRC, as ngircd serves it (ATTACK=mitm: one attack)
   make diff FROM=2 TO=3             what a stage changes: the lesson, in colour
   make wireshark                    the last run's capture in Wireshark, with the lab's dissector (FILE=)

@@ -98,11 +98,16 @@ async def run(
 
     if len(side_by_side) == 1:
         return await shared(side_by_side, items, judge)
-    alone = [item for item in items if item.goal.by_processor_time]
-    together = [item for item in items if not item.goal.by_processor_time]
+    alone = [item for item in items if wants_it_alone(item)]
+    together = [item for item in items if not wants_it_alone(item)]
     cells = dict(zip(together, await shared(side_by_side, together, judge), strict=True))
     cells |= zip(alone, await shared(side_by_side[:1], alone, judge), strict=True)
     return [cells[item] for item in items]
+
+
+def wants_it_alone(item: Item) -> bool:
+    """Does the verdict depend on what else the machine does? An attack on availability takes what it can get."""
+    return item.goal.by_processor_time or bool(item.attack.family)
 
 
 class InOrder:

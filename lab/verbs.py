@@ -43,6 +43,7 @@ class Options:
     via: str = ""
     slow: bool = False
     lan: str = ""
+    family: str = ""
 
     @property
     def turned(self) -> str:
@@ -55,8 +56,9 @@ def by_make() -> bool:
     return os.environ.get("LAB_EXPECT") == "1"
 
 
-def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
-    """The goals to try, each in every case: of all attacks, or of those named; all goals, or the one named.
+def selected(names: Sequence[str], goal: str, family: str = "") -> list[tuple[Attack, Goal, str]]:
+    """The goals to try, each in every case: of all attacks, or of those of a family, or of those named; all goals, or
+    the one named.
 
     Raises LabError.
     """
@@ -64,7 +66,7 @@ def selected(names: Sequence[str], goal: str) -> list[tuple[Attack, Goal, str]]:
         named = [attacks.find(name) for name in names]
         wanted = [(a, g) for a in named for g in ([a.goal(goal)] if goal else a.goals)]
     else:
-        every = [(a, g) for a in attacks.catalogue() for g in a.goals]
+        every = [(a, g) for a in attacks.catalogue(family) for g in a.goals]
         wanted = [(a, g) for a, g in every if goal in ("", g.name)]
         if not wanted:
             there = ", ".join(dict.fromkeys(g.name for _, g in every))
@@ -203,11 +205,11 @@ async def capture(stage: Stage, options: Options, drawn: Drawn | None = None) ->
 
 
 async def matrix(options: Options) -> int:
-    """Every attack against every stage."""
+    """Every attack against every stage, or every one of a family."""
     from rich.progress import Progress
 
     report = Report(quiet=options.json)
-    goals = selected([], "")
+    goals = selected([], "", options.family)
     stages_there = list(stages.catalogue().values())
     items = everything(stages_there, goals)
     async with benches(options.network) as side_by_side:
