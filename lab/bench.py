@@ -7,6 +7,7 @@ async with Bench.open("auto") as bench:
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,8 @@ from stages import Stage
 
 CONTROL_PATIENCE: Final = 10.0
 """Seconds for each step with nobody attacking: all must arrive, so only a machine that is overloaded waits."""
+FLOOD_FRAMES: Final = 10_000
+"""How much of a flood is kept in its capture."""
 PACE: Final = 10
 """An attacked scene waits so many times as long as the slowest step took when nobody attacked."""
 
@@ -295,6 +298,7 @@ class Bench:
         arrange(self.network, levers, attack, via)
         self.watch = watch
         self._capture.cut()
+        self._capture.most = FLOOD_FRAMES if attack and attack.family == "dos" else sys.maxsize
         self._secrets.take()
         self._rows = []
 

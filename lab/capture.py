@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import struct
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,8 @@ class Capture:
 
     def __init__(self, mirror: socket.socket) -> None:
         self.frames: list[tuple[int, bytes]] = []
+        self.most = sys.maxsize
+        """How many frames are kept from one cut to the next: of a flood, its beginning shows what it is."""
         self._mirror = mirror
         with contextlib.suppress(OSError):  # where the kernel has no such clock, ours will do
             mirror.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -38,7 +41,8 @@ class Capture:
         with contextlib.suppress(BlockingIOError):
             while True:
                 frame, told, _, _ = self._mirror.recvmsg(MAX_FRAME, 64)
-                self.frames.append((_time_in(told), frame))
+                if len(self.frames) < self.most:
+                    self.frames.append((_time_in(told), frame))
 
     def next_number(self) -> int:
         """The number that the next frame to cross the wire will have."""
