@@ -85,7 +85,7 @@ bench-levers:
 
 # Side by side, on up to four cores; `make test ARGS="-n 0 …"` runs one after the other.
 test:
-	@$(SETUP) --dev python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	@$(SETUP) --dev python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope
 
 # Every night: what tests/faults does a few times in every run of the tests, it does hundreds of times here.
 faults:

@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks import page, rows
 from common.errors import LabError
 
-SUBJECTS: Final = ("brokers", "arrivals", "boxes", "people", "cracking", "captures", "live")
+SUBJECTS: Final = ("brokers", "arrivals", "boxes", "people", "cracking", "captures", "live", "calm")
 
 
 def say(line: str) -> None:

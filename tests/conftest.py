@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -33,12 +34,19 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("ci" if NO_SKIP else "here")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Spread over processes, the tests of a file stay together, and those of the folders that share runs."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            shared = item.path.parent.name in SHARING
-            item.add_marker(pytest.mark.xdist_group(str(item.path.parent if shared else item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread over processes, the tests of a file stay together, and those of the folders that share runs. (The marks of
+    `--dist loadgroup` do nothing under pytest 9.2 with xdist 3.8, and nothing says so.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = file.rpartition("/")[0]
+            return folder if folder.rpartition("/")[2] in SHARING else file
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -139,6 +139,8 @@ class Accounts:
         try:
             with self._connected() as database:
                 yield database
+        except sqlite3.IntegrityError:  # somebody has that name already: an answer, and no damage
+            raise
         except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a damaged schema
             raise LabError(f"{self.file} cannot be used ({error}); mend that, and people can come in again.") from None
 

@@ -785,8 +785,8 @@ WRONG: Final = (
         (
             (
                 "tls.py",
-                "    good_until = load_certificate(context, folder)\n\n",
-                "    good_until = load_certificate(context, folder)\n"
+                "    certificate = load_certificate(context, folder)\n\n",
+                "    certificate = load_certificate(context, folder)\n"
                 '    write(folder / "authority.key", (authority / "ca.key").read_bytes(), 0o600)\n\n',
             ),
         ),

@@ -168,7 +168,7 @@ def test_pip_takes_over_where_uv_fails(house: House) -> None:
 def test_only_tests_and_checks_install_the_developers_tools(warm: House) -> None:
     assert warm.make("stage-1", "test")[0] == "lab[stage-1][test]"
     assert warm.installed() == ["pip install requirements-dev.lock"]
-    spread = "python[-m][pytest][--numprocesses][auto][--maxprocesses][4][--dist][loadgroup]"
+    spread = "python[-m][pytest][--numprocesses][auto][--maxprocesses][4][--dist][loadscope]"
     assert warm.make("test", "ARGS=-k 'one or two' tests/lan")[0] == f"{spread}[-k][one or two][tests/lan]"
     assert warm.make("stage-1", "demo")[2] == 0
     assert warm.installed() == []

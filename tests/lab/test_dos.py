@@ -13,7 +13,6 @@ from lab.bench import Bench, Cell
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the cap on the server's memory is read from /proc"),
-    pytest.mark.xdist_group("dos"),  # one after the other: they take what they can get
 ]
 FAMILY = attacks.catalogue("dos")
 GOALS = [(attack, goal) for attack in FAMILY for goal in attack.goals]
