@@ -35,7 +35,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["stage-1", "sniffer", "--goal", "fame"], "sniffer has no goal fame; it has: room, passwords, whispers."),
         (
             ["stage-1", "sniffer", "--levers", "luck=on"],
-            "There is no lever luck here; these exist: runtime, framing, display, limits, lan, arp, arp_inspection, dns",
+            "There is no lever luck here; these exist: runtime, framing, display, limits, lan, arp, arp_inspection",
         ),
         (["stage-1", "sniffer", "--levers", "framing=x"], "The lever framing has no setting x; it has: lines, none."),
         (["stage-1", "sniffer", "--levers", "framing"], "Levers are written name=setting; framing is not."),
