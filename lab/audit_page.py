@@ -9,9 +9,11 @@ from lab.audits import read
 from stages import Stage
 
 WIDTH: Final = 100
+DRAWING: Final = "*(Here the page has a drawing of all packets; `make flow` draws those of your own last run.)*\n"
 _COMMENT: Final = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _LINE: Final = re.compile(r"\[([^\]]+)\]\([^)]+#L(\d+)\)")
 _LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+_MERMAID: Final = re.compile(r"^```mermaid\n.*?^```\n", re.MULTILINE | re.DOTALL)
 _HEADLESS: Final = re.compile(r"^\| \| \|\n(\|---\|---\|\n)(\|.+\n)", re.MULTILINE)
 
 
@@ -39,6 +41,7 @@ def show(stage: Stage) -> None:
 
 
 def for_terminal(text: str) -> str:
-    """The page without links, which lead nowhere from a terminal (a line of code keeps its number), and with the first
-    row of each table that has no head as its head."""
+    """The page without links, which lead nowhere from a terminal (a line of code keeps its number), without the source of
+    drawings, and with the first row of each table that has no head as its head."""
+    text = _MERMAID.sub(DRAWING, text)
     return _HEADLESS.sub(r"\2\1", _LINK.sub(r"\1", _LINE.sub(r"\1:\2", text)))

@@ -26,3 +26,10 @@ def test_table_without_a_head_gets_its_first_row_as_one() -> None:
     assert for_terminal("| | |\n|---|---|\n| Severity | High |\n| Difficulty | Low |\n") == (
         "| Severity | High |\n|---|---|\n| Difficulty | Low |\n"
     )
+
+
+def test_drawing_is_not_shown_as_its_source() -> None:
+    page = for_terminal("Before.\n\n```mermaid\nsequenceDiagram\n    A->>B: hello\n```\n\n```text\nkept\n```\n")
+    assert "sequenceDiagram" not in page
+    assert "`make flow` draws" in page
+    assert "kept" in page
