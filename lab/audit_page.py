@@ -41,7 +41,7 @@ def show(stage: Stage) -> None:
 
 
 def for_terminal(text: str) -> str:
-    """The page without links, which lead nowhere from a terminal (a line of code keeps its number), without the source of
-    drawings, and with the first row of each table that has no head as its head."""
+    """The page without links, which lead nowhere from a terminal (a line of code keeps its number), without the source
+    of drawings, and with the first row of each table that has no head as its head."""
     text = _MERMAID.sub(DRAWING, text)
     return _HEADLESS.sub(r"\2\1", _LINK.sub(r"\1", _LINE.sub(r"\1:\2", text)))
