@@ -1,4 +1,4 @@
-"""All benchmarks in one go, about eight minutes where the machine is not too busy, and their page: `make bench`.
+"""All benchmarks in one go, about a quarter of an hour where the machine is not too busy, and their page: `make bench`.
 
     python -m benchmarks [SUBJECT ...]
 
