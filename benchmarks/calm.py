@@ -24,8 +24,8 @@ from typing import Final
 
 import attacks
 import stages
-from benchmarks import rows
 from attacks import Attack
+from benchmarks import rows
 from common.errors import LabError
 from common.levers import Levers
 from lab.flooded import BOUND_SECONDS, FloodedScene
