@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 
 from attacks import Claim, Foothold, Goal, attack
+from attacks.floods import until_over
 from common.errors import LabError
 
 AT_ONCE = 240
@@ -34,11 +35,7 @@ async def churn(foothold: Foothold, goal: Goal) -> Claim:
     server hashes, tells the room that she left, and that she came.
     """
     await foothold.until("talking")
-    coming = [asyncio.create_task(come_and_go(foothold)) for _ in range(AT_ONCE)]
-    await foothold.until("over")
-    for task in coming:
-        task.cancel()
-    came = sum(await asyncio.gather(*coming))
+    came = await until_over(foothold, *(come_and_go(foothold) for _ in range(AT_ONCE)))
     return Claim(did=f"connected {came} times")
 
 

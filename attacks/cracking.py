@@ -110,14 +110,14 @@ def on_all_cores(
             task = _Task(accounts, list(guesses[number::count]), min(budget / count, 1e9))
             process = stack.enter_context(_process(task))
             assert process.stdout is not None
-            told.register(process.stdout, selectors.EVENT_READ, process.pid)
+            told.register(process.stdout, selectors.EVENT_READ, (process.pid, process.stdout))
         while told.get_map():
             for key, _ in told.select():
-                line = key.fileobj.readline()  # type: ignore[union-attr]
-                if line:
-                    reports[key.data] = msgspec.json.decode(line, type=Run)
+                pid, output = key.data
+                if line := output.readline():
+                    reports[pid] = msgspec.json.decode(line, type=Run)
                 else:
-                    told.unregister(key.fileobj)
+                    told.unregister(output)
             whole = _sum(reports.values())
             tell(whole)
             if len(whole.found) == len(accounts):

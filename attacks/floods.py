@@ -1,27 +1,54 @@
 """What attacks on availability share: many connections, and one that sends all that the other side takes."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
-from collections.abc import Callable
-from typing import cast
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, cast
 
 from attacks import Foothold
 from common.errors import LabError
 from common.runtime import Client
 
 
-async def many(foothold: Foothold, number: int) -> list[socket.socket]:
-    """So many connections at once, with nothing said yet, or as many as the server takes."""
-    made = []
+async def until_over(foothold: Foothold, *work: Coroutine[Any, Any, int]) -> int:
+    """Let all of this go on until the scene is over, and end it. Returns the sum of what each says that it did."""
+    tasks = [asyncio.create_task(one) for one in work]
+    await foothold.until("over")
+    for task in tasks:
+        task.cancel()
+    return sum(await asyncio.gather(*tasks))
+
+
+@contextlib.asynccontextmanager
+async def held(foothold: Foothold, number: int) -> AsyncIterator[list[socket.socket]]:
+    """So many connections at once, with nothing said yet, or as many as the server takes, until the block ends."""
     name, port = foothold.server
     address = await foothold.host.resolve(name)
-    for _ in range(number):
-        try:
-            made.append(await foothold.host.connect(address, port))
-        except LabError:  # its queue is full: that is as good as it gets
-            break
-    return made
+    with contextlib.ExitStack() as made:
+        connections: list[socket.socket] = []
+        with contextlib.suppress(LabError):  # its queue is full: that is as good as it gets
+            for _ in range(number):
+                connections.append(made.enter_context(await foothold.host.connect(address, port)))
+        yield connections
+
+
+async def carol(foothold: Foothold) -> Client:
+    """Her own client, in the room, with what it takes to speak to the others."""
+    inside = asyncio.Event()
+    client = await foothold.enter("carol", lambda show: inside.set() if show.text.startswith("here: ") else None)
+    await inside.wait()
+    return client
+
+
+async def flood(client: Client, data: bytes) -> int:
+    """A member sends this again and again, until this is cancelled, and is gone then. Returns the bytes."""
+    spate = Spate.through(client, data)
+    with contextlib.suppress(asyncio.CancelledError):
+        await spate.run()
+    spate.give_back(client)
+    return spate.sent
 
 
 class Spate(asyncio.Protocol):

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import Spate, speaking
+from attacks.floods import Spate, speaking, until_over
 from common.errors import LabError
 
 AT_ONCE = 4
@@ -25,11 +25,7 @@ async def giant_lines(foothold: Foothold, goal: Goal) -> Claim:
     left and its kernel ends the server. The scene's server has 192 MiB.
     """
     await foothold.until("talking")
-    sending = [asyncio.create_task(endless(foothold)) for _ in range(AT_ONCE)]
-    await foothold.until("over")
-    for task in sending:
-        task.cancel()
-    sent = sum(await asyncio.gather(*sending))
+    sent = await until_over(foothold, *(endless(foothold) for _ in range(AT_ONCE)))
     return Claim(did=f"sent {sent / 1e6:.1f} MB without a newline")
 
 

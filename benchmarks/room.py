@@ -26,23 +26,14 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from benchmarks.serve import LIMITS
 from common.hosts import ThisMachine
-from common.limits import Limits
 from common.messages import Join, Say
 from common.runtime import ServerRuntime
 from common.session import Send
 from common.wire import LineReader, decoder, encode
 from stages.stage1_plaintext.server import Server
 
-LIMITS: Final = Limits(
-    connections=1000,
-    connections_per_address=1000,
-    says_per_second=1 << 60,
-    join_seconds=60,
-    backlog_bytes=256 * 1024 * 1024,
-    bytes_per_second=1e12,
-    burst_bytes=1e12,
-)
 BURSTS: Final = (1, 10, 100, 1000, 4000)
 LINE: Final = encode(Say(sender="member-0", text="x" * 20))
 MARK: Final = encode(Say(sender="member-0", text="everybody is here"))

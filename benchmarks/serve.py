@@ -11,18 +11,16 @@ logging in is not what is measured. With LEVERS, as in "runtime=threads", they a
 
 import asyncio
 import sys
-import threading
 from pathlib import Path
 from typing import Any, Final
 
 import stages
 from benchmarks.sampling import Sampler
-from common.command_line import reader_for, run_server
+from common.command_line import run_server
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import ServerRuntime
-from common.threads import ThreadServer
+from lab.hosting import serve_for_good
 
 LIMITS: Final = Limits(
     connections=20_000,
@@ -48,13 +46,7 @@ async def serve(number: int, port: int, folder: Path, members: int, turned: str 
     for i in range(members if stage.wants_password else 0):
         server.accounts.register(f"m{i:05}", PASSWORD)
     listener, tls = await ThisMachine().listen(port), stage.server_tls(levers, folder)
-    if levers["runtime"] == "threads":
-        listener.setblocking(True)
-        listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False) if tls else listener
-        threading.Thread(target=ThreadServer(server, reader_for(levers)).serve, args=(listener,), daemon=True).start()
-    else:
-        runtime = ServerRuntime(server, LIMITS, reader_for(levers))
-        await runtime.start(listener, tls)
+    await serve_for_good(server, levers, LIMITS, listener, tls)
     print("Listening.", flush=True)
     await asyncio.get_running_loop().create_future()
 

@@ -13,6 +13,7 @@ A map, from the bottom up:
     lan_enter   runs a program on a host of a LAN that another program keeps
     lan_levers  what the LAN can do against those who want to be on the path
     dns         the lab's own names (server.lab.test)
+    ring        frames from a busy network card, without loss
     turn        what is said to a room in one turn of the event loop
     runtime     moves bytes between sockets and sessions, in one event loop
     threads     the same in the way of every first tutorial (a what-if)

@@ -43,6 +43,12 @@ def reader_for(levers: Levers) -> Callable[[], Reader]:
     return partial(LineReader, limits_for(levers, Limits()).line_bytes)
 
 
+def blocking(listener: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
+    """A listener on which a thread can wait, for `runtime=threads`; in TLS each client's thread does its handshake."""
+    listener.setblocking(True)
+    return tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False) if tls else listener
+
+
 def limits_for(levers: Levers, limits: Limits) -> Limits:
     """These limits, or none of them, as the lever `limits` asks for; as they are where there is no such lever."""
     return limits_off.without(limits) if levers.get("limits") == "off" else limits
@@ -227,11 +233,8 @@ async def _serve(package: str | None, options: argparse.Namespace, warning: str)
         print(console.HELP, flush=True)
     say_ready()
     if levers["runtime"] == "threads":
-        if tls:
-            listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
-        threaded = threads.ThreadServer(server, reader_for(levers))
+        listener, threaded = blocking(listener, tls), threads.ThreadServer(server, reader_for(levers))
         console.listen(lambda line: _operate_threads(threaded, server, line))
-        listener.setblocking(True)
         with _closing(listener):
             await asyncio.to_thread(threaded.serve, listener)
         return

@@ -415,11 +415,15 @@ class _Connection(asyncio.Protocol):
     def next_second(self) -> None:
         """Read on, with what is here already first."""
         self.hushed = False
-        self.said = 0
-        self.sent.clear()
+        self.new_second()
         if not self.gone:
             self.read_on()
             self.read()
+
+    def new_second(self) -> None:
+        """It has said nothing yet."""
+        self.said = 0
+        self.sent.clear()
 
     def work(self, work: Work) -> None:
         """Do slow work in the pool, when it is this address's turn; read no more until it is done."""
@@ -450,12 +454,12 @@ class _Connection(asyncio.Protocol):
     def spend(self, size: int) -> None:
         """Read no more from a client that sends too fast, until its allowance (a token bucket) has grown again."""
         loop, limits = asyncio.get_running_loop(), self.runtime.limits
-        earned = (loop.time() - self.spent_at) * limits.bytes_per_second
+        now = loop.time()
+        earned = (now - self.spent_at) * limits.bytes_per_second
         self.allowance = min(self.allowance + earned, limits.burst_bytes) - size
-        if int(loop.time()) != int(self.spent_at) and not self.hushed:  # another second
-            self.said = 0
-            self.sent.clear()
-        self.spent_at = loop.time()
+        if int(now) != int(self.spent_at) and not self.hushed:
+            self.new_second()
+        self.spent_at = now
         if self.allowance < 0 and not self.overspent:
             self.overspent = True
             self.read_on()

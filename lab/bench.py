@@ -298,7 +298,8 @@ class Bench:
         arrange(self.network, levers, attack, via)
         self.watch = watch
         self._capture.cut()
-        self._capture.most = FLOOD_FRAMES if attack and attack.family == "dos" else sys.maxsize
+        flooded = bool(attack and attack.family == "dos")
+        self._capture.most = FLOOD_FRAMES if flooded else sys.maxsize
         self._secrets.take()
         self._rows = []
 
@@ -308,9 +309,8 @@ class Bench:
             watch(place, row)
 
         patience = self._controlled.get(self._at(stage, levers), PATIENCE)
-        return (made or (FloodedScene if attack and attack.family == "dos" else self.scene))(
-            stage, levers, self.network, noted, patience, log_secrets=self._secrets.log
-        )
+        make = made or (FloodedScene if flooded else self.scene)
+        return make(stage, levers, self.network, noted, patience, log_secrets=self._secrets.log)
 
     def _recorded(self) -> tuple[Recording, bytes]:
         """What crossed the wire in the scene that is over, and, apart from it until it is judged, what opens it."""

@@ -10,20 +10,18 @@ import contextlib
 import os
 import socket
 import sys
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import stages
-from common import threads
-from common.command_line import limits_for, reader_for, run_server
+from common.command_line import limits_for, run_server
 from common.errors import LabError
 from common.hosts import DOMAIN, Host
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import ServerRuntime
 from common.session import Address
+from lab.hosting import serve_for_good
 from stages import Stage
 
 MEMORY: Final = 192 * 1024 * 1024
@@ -104,13 +102,7 @@ async def _serve(listener: socket.socket, stage: Stage, folder: Path, levers: Le
     tls = stage.server_tls(levers, folder)
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(0, over.set)
-    if levers["runtime"] == "threads":
-        listener.setblocking(True)
-        listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False) if tls else listener
-        threaded = threads.ThreadServer(server, reader_for(levers))
-        threading.Thread(target=threaded.serve, args=(listener,), daemon=True).start()
-    else:
-        await ServerRuntime(server, limits_for(levers, Limits()), reader_for(levers)).start(listener, tls)
+    await serve_for_good(server, levers, limits_for(levers, Limits()), listener, tls)
     os.write(1, READY)
     await over.wait()
     os._exit(0)  # whatever it is stuck in

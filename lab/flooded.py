@@ -6,17 +6,16 @@ read from the screens, as always: something that was said is not there after BOU
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from attacks import Attack
-from common.errors import LabError
+from common.command_line import rows_for
 from common.session import Server, Show
 from lab.capped import capped
 from lab.hosting import Running
-from lab.scene import Moments, Scene, SceneFoothold, _shows
+from lab.scene import Moments, Scene, SceneFoothold
 from lab.screens import Screen
 
 BOUND_SECONDS: Final = 5.0
@@ -60,7 +59,7 @@ class FloodedScene(Scene):
         return None
 
     def _screen(self, name: str) -> Screen:
-        return LongScreen(name, self.watch) if self.by_carol else Screen(name, self.watch)
+        return LongScreen(name, self.watch, rows_for(self.levers)) if self.by_carol else super()._screen(name)
 
     async def _script(self, cast: list[str], foothold: SceneFoothold | None, moment: Moments) -> None:
         self.patience, self.by_carol = BOUND_SECONDS, FLOODER not in cast
@@ -71,7 +70,8 @@ class FloodedScene(Scene):
         for number in range(int(TALK_SECONDS / PAUSE_SECONDS)):
             await self._talk(number)
             await asyncio.sleep(0 if self.unheard else PAUSE_SECONDS)
-        await self._newcomer()
+        if not self.unheard:
+            self.kept_out = await self._first_visit(NEWCOMER, self.network.hosts["alice"], BOUND_SECONDS)
         await moment("over")
         for name in cast:
             await self._leave(name)
@@ -84,27 +84,3 @@ class FloodedScene(Scene):
             await self.say("bob", f"I can. {self.canaries['later-room']}-{number}")
         if not self.unheard:
             await self.whisper("alice", "bob", f"Good. {self.canaries['whisper']}-{number}")
-
-    async def _newcomer(self) -> None:
-        """Somebody comes for the first time."""
-        if self.unheard:
-            return
-        screen = Screen(NEWCOMER)
-        (self.folder / NEWCOMER).mkdir()
-        person = replace(
-            self.people["alice"],
-            name=NEWCOMER,
-            udp_port=0,
-            password=secrets.token_urlsafe(12),
-            folder=self.folder / NEWCOMER,
-        )
-        try:
-            async with asyncio.timeout(BOUND_SECONDS):
-                client = await self._start(self.network.hosts["alice"], person, screen)
-        except (LabError, TimeoutError) as error:
-            self.kept_out = str(error) or "nobody answered"
-            return
-        if not await screen.until(_shows("notice", "here: "), BOUND_SECONDS):
-            self.kept_out = "; ".join(screen.of("alarm")) or "nobody answered"
-        client.close()
-        await client.ended.wait()

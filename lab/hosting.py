@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from common import threads
-from common.command_line import limits_for, reader_for
+from common.command_line import blocking, limits_for, reader_for
 from common.hosts import DOMAIN, Host
 from common.levers import Levers
 from common.limits import Limits
@@ -61,9 +62,7 @@ async def running_server(
     listener = await host.listen(stage.port)
     address = (f"{host.name}.{DOMAIN}", listener.getsockname()[1])
     if levers["runtime"] == "threads":
-        listener.setblocking(True)
-        if tls := stage.server_tls(levers, folder):
-            listener = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+        listener = blocking(listener, stage.server_tls(levers, folder))
         threaded = threads.ThreadServer(server, reader_for(levers))
         serving = asyncio.create_task(asyncio.to_thread(threaded.serve, listener))
         try:
@@ -79,6 +78,20 @@ async def running_server(
         yield Running(address, lambda session, effects: runtime.perform(runtime.connections.get(session), effects))
     finally:
         await runtime.stop()
+
+
+async def serve_for_good(
+    server: Server, levers: Levers, limits: Limits, listener: socket.socket, tls: ssl.SSLContext | None
+) -> None:
+    """Begin to serve whoever connects, for as long as this process lives: for a server that is a program of its own.
+
+    limits: for the event loop; `runtime=threads` has none.
+    """
+    if levers["runtime"] == "threads":
+        threaded = threads.ThreadServer(server, reader_for(levers))
+        threading.Thread(target=threaded.serve, args=(blocking(listener, tls),), daemon=True).start()
+    else:
+        await ServerRuntime(server, limits, reader_for(levers)).start(listener, tls)
 
 
 async def start_client(

@@ -337,17 +337,27 @@ class Scene:
             self.slowest = max(self.slowest, time.perf_counter() - began)
 
     async def visit(self, name: str) -> None:
-        """Somebody makes an account, and goes again."""
+        """Somebody makes an account, and goes again. Raises LabError where they could not."""
+        if why := await self._first_visit(name, self.network.hosts["carol"], VISIT_PATIENCE):
+            late = f"{name} could not make an account within {VISIT_PATIENCE:g} s ({why})"
+            raise LabError(f"{late}; nothing can be judged.")
+
+    async def _first_visit(self, name: str, host: Host, patience: float) -> str:
+        """Somebody comes for the first time, and goes again. Returns why they did not get in; nothing if they did."""
         screen = Screen(name)
         (self.folder / name).mkdir()
-        person = replace(self.people["carol"], name=name, password=secrets.token_urlsafe(12), folder=self.folder / name)
-        host = self.network.hosts["carol"]
-        client = await self._start(host, person, screen)
-        there = await screen.until(_shows("notice", "here: "), VISIT_PATIENCE)
+        person = replace(
+            self.people["alice"], name=name, udp_port=0, password=secrets.token_urlsafe(12), folder=self.folder / name
+        )
+        try:
+            async with asyncio.timeout(patience):
+                client = await self._start(host, person, screen)
+        except (LabError, TimeoutError) as error:
+            return str(error) or "nobody answered"
+        there = await screen.until(_shows("notice", "here: "), patience)
         client.close()
         await client.ended.wait()
-        if not there:
-            raise LabError(f"{name} could not make an account within {VISIT_PATIENCE:g} s; nothing can be judged.")
+        return "" if there else "; ".join(screen.of("alarm")) or "nobody answered"
 
     async def _remove(self, name: str) -> None:
         """The operator removes an account, and with it the member's session."""

@@ -40,6 +40,14 @@ def submission(to: Path, file: str, old: str, new: str) -> Path:
     return folder
 
 
+def alone(number: int, folder: Path, *requirements: str) -> Outcome:
+    """The same as `checked`, for what holds where programs can be shut in."""
+    outcome = checked(number, folder, *requirements)
+    if not outcome.isolated:
+        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    return outcome
+
+
 def observed(outcome: Outcome) -> str:
     """What is said of the first requirement that is not met: one line."""
     assert not outcome.passed
@@ -131,17 +139,13 @@ def test_submission_finds_no_file_of_the_bench(tmp_path: Path) -> None:
         "from pathlib import Path\nfound = [p for n in ('lab', 'exercise') for p in Path('/dev/shm').glob(f'{n}-*')]\n"
         "raise RuntimeError(f'found {len(found)} folders')\n"
     )
-    outcome = checked(3, submission(tmp_path, "room_key.py", "", f"\n\n{code}"))
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", "", f"\n\n{code}"))
     assert "found 0 folders" in observed(outcome)
 
 
 def test_submission_has_no_network_of_its_own(tmp_path: Path) -> None:
     code = "\n\nimport socket\nsocket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('127.0.0.1', 9))\n"
-    outcome = checked(3, submission(tmp_path, "room_key.py", "", code))
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", "", code))
     assert "Network is unreachable" in observed(outcome)
 
 
@@ -284,9 +288,7 @@ CHANNELS = {
 @pytest.mark.parametrize("name", CHANNELS)
 def test_program_cannot_tell_another_anything_beside_the_wire(name: str, tmp_path: Path) -> None:
     folder = submission(tmp_path, "room_key.py", "", OVERHEARD.format(channel=CHANNELS[name]))
-    outcome = checked(3, folder, "works")
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, folder, "works")
     assert [result.observed for result in outcome.requirements if not result.passed] == []
 
 
@@ -319,9 +321,7 @@ AesGcm.seal, AesGcm.open = Unchecked.seal, Unchecked.open
 
 def test_programs_that_agree_what_was_sealed_have_not_checked_the_tag(tmp_path: Path) -> None:
     folder = submission(tmp_path, "room_key.py", "", COLLUDING)
-    outcome = checked(3, folder, "works", "tag-checked")
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, folder, "works", "tag-checked")
     statuses = {result.id: result.status for result in outcome.requirements}
     assert statuses == {"works": "passed", "tag-checked": "failed"}
 
@@ -339,9 +339,7 @@ def test_submission_finds_nobodys_files(tmp_path: Path) -> None:
     paths = [tmp_path / "home" / "secret.hex", other, clone, *of_the_tree, Path.home() / ".ssh", *of_the_machine]
     code = f"\n\nfound = [path for path in {[str(path) for path in paths]} if os.path.exists(path)]\n"
     code += "raise RuntimeError(f'found {found}')\n"
-    outcome = checked(3, submission(tmp_path, "room_key.py", "", code))
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", "", code))
     assert "found []" in observed(outcome)
 
 
@@ -352,9 +350,7 @@ def test_no_file_that_a_submission_can_read_is_the_reference(tmp_path: Path, mon
         "         if name.startswith('room_key.') or name.endswith('.pack')]\n"
         "raise RuntimeError(f'found {sorted(found)}')\n"
     )
-    outcome = checked(3, submission(tmp_path, "room_key.py", "", code))
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", "", code))
     assert f"found ['room_key.{sys.implementation.cache_tag}.pyc', 'room_key.py']" in observed(outcome)
 
 
@@ -363,9 +359,7 @@ def test_client_finds_no_file_of_the_server(tmp_path: Path) -> None:
         "        found = [name for _, _, names in os.walk('.') for name in names if name.startswith('accounts')]\n"
         "        if found:\n            raise RuntimeError(f'found {found}')\n"
     )
-    outcome = checked(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
     assert outcome.passed, observed(outcome)
 
 
@@ -398,9 +392,7 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_submission_cannot_ask_for(name: str, tmp_path: Path) -> None:
     code = f"\n\nimport ctypes, mmap, socket\n{CALLS[name]}\nraise RuntimeError('it could')\n"
-    outcome = checked(3, submission(tmp_path, "room_key.py", "", code))
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", "", code))
     says = observed(outcome)
     assert "it could" not in says
     assert "Error" in says
@@ -435,9 +427,7 @@ def test_program_that_fills_its_home_fills_only_its_own(tmp_path: Path) -> None:
         "            for n in range(1000):\n                with open(f'fill-{n}', 'wb') as file:\n"
         "                    file.write(bytes(1 << 19))\n"
     )
-    outcome = checked(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
     assert outcome.passed, observed(outcome)
 
 
@@ -446,9 +436,7 @@ def test_program_that_makes_threads_without_end_is_ended(tmp_path: Path) -> None
         "        import threading, time\n        threading.stack_size(1 << 16)\n        while True:\n"
         "            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
     )
-    outcome = checked(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
-    if not outcome.isolated:
-        pytest.skip(f"needs namespaces: {outcome.not_isolated}")
+    outcome = alone(3, submission(tmp_path, "room_key.py", SEAL, f"{code}{SEAL}"), "works")
     assert "thread" in observed(outcome) or "ended without a word" in observed(outcome)
 
 
