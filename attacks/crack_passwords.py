@@ -7,16 +7,13 @@ The verdict is a matter of one second of one processor, so in the scene one proc
 """
 
 import asyncio
-import contextlib
-import sqlite3
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from attacks import CPU_SECONDS, Claim, Foothold, Goal, attack
 from attacks.cracking import on_one_core
 from attacks.guesses import common_passwords, duration
-from attacks.hashes import PLAINTEXT, SHA256, Way, way_of
+from attacks.hashes import PLAINTEXT, SHA256, Way, stolen, way_of
 
 SAMPLE: Final = 20_000
 """Guesses by which the fast hash is measured."""
@@ -52,7 +49,7 @@ async def crack_passwords(foothold: Foothold, goal: Goal) -> Claim:
     a weak password falls all the same.
     """
     await foothold.until("talking")
-    accounts = stolen(foothold.loot.folder)
+    accounts = stolen(foothold.loot.folder / "accounts.sqlite")
     way = way_of(next(iter(accounts.values())))
     if way is PLAINTEXT:
         there = [f"{name}: {password.decode()}" for name, password in accounts.items()]
@@ -68,12 +65,6 @@ async def crack_passwords(foothold: Foothold, goal: Goal) -> Claim:
         read=[f"{name}: {password}" for name, password in run.found.items()],
         did=f"made {run.hashes} guesses ({way.name}), {rate:.0f} a second, where SHA-256 would allow {fast:.0f}",
     )
-
-
-def stolen(folder: Path) -> dict[str, bytes]:
-    """What the server stores for each account."""
-    with contextlib.closing(sqlite3.connect(folder / "accounts.sqlite")) as database:
-        return dict(database.execute("SELECT name, stored FROM accounts").fetchall())
 
 
 def rate_of_sha256(guesses: Sequence[str]) -> float:

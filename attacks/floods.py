@@ -11,6 +11,9 @@ from attacks import Foothold
 from common.errors import LabError
 from common.runtime import Client
 
+AT_ONCE, FIRST, MOST = 50, 800, 10_000
+"""Of logins: side by side, before the scene goes on, and in all."""
+
 
 async def until_over(foothold: Foothold, *work: Coroutine[Any, Any, int]) -> int:
     """Let all of this go on until the scene is over, and end it. Returns the sum of what each says that it did."""
@@ -107,6 +110,28 @@ class Spate(asyncio.Protocol):
             self.sent += len(self.data)
             await self._room.wait()
             await asyncio.sleep(0)  # the members of the scene share this event loop
+
+
+async def fill_the_queue(foothold: Foothold, login: bytes) -> int:
+    """Log in again and again, and hang up each time before the answer, until the scene is over; the scene goes on once
+    FIRST of them were made. Returns how many there were."""
+    first = sum(await asyncio.gather(*(logins(foothold, login, FIRST // AT_ONCE) for _ in range(AT_ONCE))))
+    foothold.note(f"{first} logins were made, and nobody waits for an answer")
+    return first + await until_over(foothold, *(logins(foothold, login, MOST // AT_ONCE) for _ in range(AT_ONCE)))
+
+
+async def logins(foothold: Foothold, login: bytes, number: int) -> int:
+    """So many, one after the other, each on a connection of its own. Returns how many the server took."""
+    made = 0
+    with contextlib.suppress(asyncio.CancelledError):
+        for _ in range(number):
+            with contextlib.suppress(LabError):
+                spate = await speaking(foothold, Spate)
+                spate.transport.write(login)
+                spate.transport.abort()  # what was written has gone out: it is little
+                made += 1
+                await spate.over.wait()
+    return made
 
 
 async def speaking(foothold: Foothold, make: Callable[[], Spate]) -> Spate:

@@ -4,12 +4,17 @@ A stored password gives away how it was made by its look, and that is no flaw: t
 """
 
 import base64
+import contextlib
 import hashlib
+import sqlite3
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from nacl.pwhash import argon2id
+
+from common.errors import LabError
 
 SALT_BYTES: Final = 16
 SCRYPT_COST: Final = {"n": 2**17, "r": 8, "p": 1}
@@ -86,3 +91,15 @@ def way_of(stored: bytes) -> Way:
     if stored.isascii():
         return PLAINTEXT  # 32 random bytes are ASCII once in four billion times
     return _BY_SIZE.get(len(stored), PLAINTEXT)
+
+
+def stolen(file: Path) -> dict[str, bytes]:
+    """What is stored for each account. Raises LabError."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            rows = database.execute("SELECT name, stored FROM accounts").fetchall()
+    except sqlite3.Error as error:
+        raise LabError(f"{file} is no database of accounts ({error}); give a server's accounts.sqlite.") from None
+    if not rows:
+        raise LabError(f"{file} has no accounts; register somebody first.")
+    return {str(name): bytes(stored) for name, stored in rows}

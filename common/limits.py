@@ -36,7 +36,7 @@ class Limits:
     backlog_bytes: how much may wait for a member who does not read; beyond that the member is dropped.
     waiting_for_work: how many connections of one address may wait for slow work (password hashing) at once.
     turns_by_address: those that wait for slow work take turns by address, so that a thousand logins from one machine
-        are one in the queue of everybody else (password-hash exhaustion).
+        are one in the queue of everybody else; and whoever has hung up loses theirs (password-hash exhaustion).
     linger_seconds: how long a refused peer has to read why, before the connection is cut.
     """
 

@@ -214,7 +214,7 @@ class ServerRuntime:
             connection, work = queue.popleft()
             if queue:
                 self.waiting[line] = queue
-            if connection.gone:  # nobody waits for it any more
+            if connection.gone and self.limits.turns_by_address:  # nobody waits for it any more
                 self._no_longer_slow(line)
                 continue
             self._at_work += 1

@@ -2,14 +2,13 @@
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from attacks.cracking import Run, on_all_cores
 from attacks.guesses import common_passwords, duration
 from attacks.hashcat import by_way, export
-from attacks.hashes import PLAINTEXT, Way
+from attacks.hashes import PLAINTEXT, Way, stolen
 from common.errors import LabError
 
 
@@ -32,18 +31,6 @@ def crack(file: Path, *, words: Path | None, hashcat: Path | None, as_json: bool
     if as_json:
         print(json.dumps({"accounts": len(accounts), "found": found}))
     return 0 if found else 3
-
-
-def stolen(file: Path) -> dict[str, bytes]:
-    """What is stored for each account. Raises LabError."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT name, stored FROM accounts").fetchall()
-    except sqlite3.Error as error:
-        raise LabError(f"{file} is no database of accounts ({error}); give a server's accounts.sqlite.") from None
-    if not rows:
-        raise LabError(f"{file} has no accounts; register somebody first.")
-    return {str(name): bytes(stored) for name, stored in rows}
 
 
 def word_list(file: Path | None) -> list[str]:

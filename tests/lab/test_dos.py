@@ -50,9 +50,9 @@ def test_each_is_held_where_its_means_exists_and_names_what_breaks_it(attack: At
     assert goal.wins == "starved"
 
 
-@pytest.mark.parametrize("name", ["silent_connections", "stopped_reader"])
-def test_limits_are_what_holds_it(name: str) -> None:
-    held, broken = cell(name, 1, ""), cell(name, 1, "limits=off")
+@pytest.mark.parametrize(("name", "stage"), [("silent_connections", 1), ("stopped_reader", 1), ("hash_exhaustion", 2)])
+def test_limits_are_what_holds_it(name: str, stage: int) -> None:
+    held, broken = cell(name, stage, ""), cell(name, stage, "limits=off")
     assert (held.verdict, held.expected) == ("held", "held"), held.reason
     assert (broken.verdict, broken.expected) == ("broken", "broken"), broken.reason
 
@@ -60,7 +60,3 @@ def test_limits_are_what_holds_it(name: str) -> None:
 def test_thread_for_each_client_is_frozen_by_one_who_does_not_read() -> None:
     frozen = cell("stopped_reader", 1, "runtime=threads")
     assert frozen.verdict == frozen.expected == "broken"
-
-
-def test_queue_for_the_password_hash_is_shared_by_address() -> None:
-    assert cell("hash_exhaustion", 2, "").verdict == "held"
