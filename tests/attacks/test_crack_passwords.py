@@ -14,9 +14,9 @@ from attacks.crack_passwords import costs
 from attacks.cracking import on_all_cores, on_one_core
 from attacks.guesses import common_passwords, duration
 from attacks.hashcat import export
-from attacks.hashes import ARGON2ID, PLAINTEXT, SALTED_SHA256, SCRYPT, SHA256, Way, way_of
+from attacks.hashes import ARGON2ID, PLAINTEXT, SALTED_SHA256, SCRYPT, SHA256, Way, stolen, way_of
 from common.errors import LabError
-from lab import cracked, weak_password
+from lab import weak_password
 from stages.stage2_hashed_auth.accounts import Argon2id, Hashing
 from stages.stage2_hashed_auth.what_if.password_hash import Plaintext, SaltedSha256, Scrypt, Sha256
 from tests.programs import Program
@@ -122,9 +122,9 @@ def test_file_is_cracked_by_hand_and_says_what_it_cost(tmp_path: Path, start: Ca
 def test_what_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("no database")
     with pytest.raises(LabError, match="is no database of accounts"):
-        cracked.stolen(tmp_path / "notes")
+        stolen(tmp_path / "notes")
     with pytest.raises(LabError, match="has no accounts"):
-        cracked.stolen(database(tmp_path))
+        stolen(database(tmp_path))
 
 
 def test_argon2id_is_not_exported_and_that_is_said(tmp_path: Path) -> None:
