@@ -313,7 +313,10 @@ def _chat(package: str | None, options: argparse.Namespace, stage: Any) -> None:
         return session
 
     async def start(show: Callable[[Show], None]) -> tuple[Callable[[str], None], asyncio.Event]:
-        client = await program.start(host, (address, number), make_session, show, reader_for(levers), tls)
+        limits = limits_for(levers, Limits())
+        client = await program.start(
+            host, (address, number), make_session, show, reader_for(levers), tls, limits=limits
+        )
         return client.typed, client.ended
 
     if levers["runtime"] != "threads":

@@ -21,7 +21,7 @@ from common import commands
 from common.errors import LabError
 from common.hosts import DOMAIN, Host
 from common.limits import DATAGRAM_BYTES, Limits
-from common.messages import Message, Refused
+from common.messages import Left, Message, Presence, Refused
 from common.room import Everyone, Others
 from common.session import (
     Address,
@@ -66,6 +66,9 @@ STEADY_SECONDS: Final = 10.0
 LONG_BYTES: Final = 4096
 LONG_KEPT: Final = 64
 """How many long messages are kept encoded, by their identity: the pages of the rosters of a large room."""
+CHUNK: Final = 64 * 1024
+QUEUED: Final = 1000
+"""More datagrams than a socket's queue holds."""
 ALARMS_APART: Final = 16
 """How many different alarms about datagrams are counted each on its own."""
 
@@ -559,6 +562,8 @@ class Client(asyncio.Protocol):
         reader: Callable[[], Reader],
         dial: Callable[[], Awaitable[socket.socket]],
         tls: ssl.SSLContext | None = None,
+        queue: Callable[[Address], socket.socket | None] = lambda peer: None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.session = session
         self.show = show
@@ -571,7 +576,7 @@ class Client(asyncio.Protocol):
         self._waits = iter(AGAIN_SECONDS)
         self._connecting: asyncio.Task[None] | None = None
         self._decoder = decoder(session.accepts)
-        self._whispers = _Whispers(self)
+        self._whispers = _Whispers(self, queue, limits.whisper_queues)
         self._alarms: dict[str, int] = {}
 
     @classmethod
@@ -584,6 +589,7 @@ class Client(asyncio.Protocol):
         reader: Callable[[], Reader] = LineReader,
         tls: ssl.SSLContext | None = None,
         udp_port: int = 0,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> "Client":
         """Bind a UDP port for whispers, look the server up, connect, in TLS where a context is given.
 
@@ -600,7 +606,8 @@ class Client(asyncio.Protocol):
         except BaseException:
             udp.close()
             raise
-        client = cls(make_session(udp.getsockname()[1]), show, reader, dial, tls)
+        session, queue = make_session(udp.getsockname()[1]), partial(host.udp_queue, udp)
+        client = cls(session, show, reader, dial, tls, queue, limits)
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: client._whispers, sock=udp)
         try:
             await client.connect(sock)
@@ -696,6 +703,7 @@ class Client(asyncio.Protocol):
                     self.transport.abort()
                     return
                 self._let_in = self._let_in or not isinstance(message, Refused)
+                self._whispers.who_is_there(message)
                 self.perform(self.session.received(message))
         except WireError as error:
             self.show(alarm(f"The server sent something that is no message, so this client left. {error.reason}"))
@@ -708,6 +716,7 @@ class Client(asyncio.Protocol):
             self._end()
             return
         self.show(notice("The connection ended; connecting again."))
+        self._whispers.nobody_is_there()
         self.session.disconnected()
         if asyncio.get_running_loop().time() - self._since >= STEADY_SECONDS:
             self._waits = iter(AGAIN_SECONDS)
@@ -768,12 +777,18 @@ def _cannot_go_on(error: LabError) -> list[ClientEffect]:
 
 
 class _Whispers(asyncio.DatagramProtocol):
-    """The client's UDP socket."""
+    """The client's UDP port: one socket for whoever sends, and one for each of the first members, so that the kernel
+    keeps what they whisper in a queue of their own. A queue that is full loses what comes: a flood would else drown
+    everybody's whispers, and not only the flooder's."""
 
     transport: asyncio.DatagramTransport
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, queue: Callable[[Address], socket.socket | None], most: int) -> None:
         self.client = client
+        self._queue = queue
+        self._most = most
+        self._queues: dict[str, socket.socket] = {}
+        """By the member's name."""
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -788,6 +803,47 @@ class _Whispers(asyncio.DatagramProtocol):
         else:
             self.transport.sendto(data, address)
 
+    def who_is_there(self, message: Message) -> None:
+        """The server says who is there, or who has come or gone."""
+        if isinstance(message, Left):
+            self._forget(message.name)
+        for member in [message] if isinstance(message, Presence) else getattr(message, "members", ()):
+            self._forget(member.name)
+            if member.name == self.client.session.name or len(self._queues) >= self._most:
+                continue
+            if sock := self._queue((member.address, member.udp_port)):
+                self._queues[member.name] = sock
+                asyncio.get_running_loop().add_reader(sock, self._read, sock)
+
+    def nobody_is_there(self) -> None:
+        """The connection ended: who is there has to be learnt anew."""
+        for name in list(self._queues):
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """A member is gone; what they whispered before is heard before."""
+        if sock := self._queues.get(name):
+            for _ in range(QUEUED):
+                if not self._read(sock):
+                    break
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        if sock := self._queues.pop(name, None):
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+
+    def _read(self, sock: socket.socket) -> bool:
+        """One datagram. Was there one? (That nobody listens where we sent one is told here too, as an error.)"""
+        try:
+            data, source = sock.recvfrom(CHUNK)
+        except OSError:
+            return False
+        self.client.heard(data, source)
+        return True
+
     def close(self) -> None:
         """Give the port back."""
+        for name in list(self._queues):
+            self._close(name)
         self.transport.close()

@@ -116,4 +116,7 @@ async def start_client(
     if tls and log_secrets:
         log_secrets(tls)
     program = stage.client_program(levers)
-    return await program.start(host, server, session, show, reader_for(levers), tls, udp_port=person.udp_port)
+    limits = limits_for(levers, Limits())
+    return await program.start(
+        host, server, session, show, reader_for(levers), tls, udp_port=person.udp_port, limits=limits
+    )

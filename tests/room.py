@@ -177,7 +177,8 @@ class House:
         """Somebody with the real client connects, and may be let in or not."""
         member, make = Member(), session or self._session
         member.client = await Client.start(
-            ThisMachine(), self.address, lambda port: make(name, port), member.show, reader
+            *(ThisMachine(), self.address, lambda port: make(name, port), member.show, reader),
+            limits=self.runtime.limits,
         )
         self._stack.push_async_callback(leave, member)
         return member

@@ -183,7 +183,7 @@ def test_long_wait_is_told_and_an_end_in_the_middle_of_a_handshake_is_no_alarm(
             raise LabError("Cannot reach it.")
 
         member.client = Client(session, member.show, lambda: None, nobody)  # type: ignore[arg-type, return-value]
-        member.client._whispers = type("Closed", (), {"close": lambda self: None})()
+        member.client._whispers = type("Closed", (), dict.fromkeys(("close", "nobody_is_there"), lambda self: None))()
         member.client._since = 0.0
         member.client.connection_lost(None)
         await member.client.ended.wait()
