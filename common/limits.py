@@ -23,7 +23,8 @@ class Limits:
     """What one server grants its clients, and a client those who whisper to it. Against whom each stands is in the
     attacks of the family `dos`.
 
-    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them.
+    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them. Once all places are
+        taken, who has not joined gives theirs up for somebody from elsewhere (`common.places`).
     connections_per_address: how many of them from one address, so that one machine cannot take all places (silent
         connections). Half of all: a class behind one address translator (NAT) is thirty, or three hundred.
     join_seconds: how long a connection may stay without having joined, its TLS handshake included; from its beginning,

@@ -13,7 +13,6 @@ import ssl
 import sys
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, cast
 
@@ -22,6 +21,7 @@ from common.errors import LabError
 from common.hosts import DOMAIN, Host
 from common.limits import DATAGRAM_BYTES, Limits
 from common.messages import Left, Message, Presence, Refused
+from common.places import Places
 from common.room import Everyone, Others
 from common.session import (
     Address,
@@ -39,6 +39,7 @@ from common.session import (
     alarm,
     notice,
 )
+from common.slow_work import SlowWork
 from common.turn import Turn
 from common.wire import LineReader, Reader, WireError, decoder, encode, encode_datagram
 
@@ -51,8 +52,6 @@ ACCEPT_AGAIN_SECONDS: Final = 0.1
 """How long a server that is out of descriptors waits before it takes the next connection."""
 REFUSED_AT_ONCE: Final = 100
 """How many may still read why there is no place for them; whoever comes then is cut off without a word."""
-SLOW_AT_ONCE: Final = 2
-"""Threads for slow work. More would only take the processor from the members who are inside."""
 AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 """How long a client whose connection ended waits before it connects again, each time longer; then it gives up. Each
 wait is half as long to half as long again, by chance: a roomful must not come back to a new server in one instant."""
@@ -101,14 +100,8 @@ class ServerRuntime:
         """Those whose session has not ended."""
         self.open: set[_Connection] = set()
         """Those whose socket is open: the former, and the refused that may still read why."""
-        self.pool = ThreadPoolExecutor(SLOW_AT_ONCE, "slow")
-        self.there: Counter[str] = Counter()
-        """How many connections each address has."""
-        self.slow: Counter[str] = Counter()
-        """How many from each address wait for slow work, or are at it."""
-        self.waiting: dict[str, deque[tuple[_Connection, Work]]] = {}
-        """Whose turn it is at the pool: the first address first, and then it is the last."""
-        self._at_work = 0
+        self.places = Places(limits)
+        self.slow_work = SlowWork(limits)
         self.stopped = False
         self.told = ""
         self.turn: Turn[Any] = Turn(Everyone())
@@ -140,43 +133,30 @@ class ServerRuntime:
                 except OSError:  # out of descriptors, or it hung up already: whoever is here goes on talking
                     await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
                     continue
-                if self.full(address[0]):
+                connection = _Connection(self)
+                connection.address = address[0]
+                if self.places.enter(connection):
                     sock.close()  # nothing can be said before a handshake, and a handshake is what is too much
                     continue
-                self.arrived(address[0])
-                task = asyncio.create_task(self._welcome(sock, address[0], tls))
+                task = connection.handshake = asyncio.create_task(self._welcome(sock, connection, tls))
                 self._handshakes.add(task)
                 task.add_done_callback(self._handshakes.discard)
 
-    async def _welcome(self, sock: socket.socket, address: str, tls: ssl.SSLContext) -> None:
-        loop, connection = asyncio.get_running_loop(), _Connection(self, in_handshake=True)
+    async def _welcome(self, sock: socket.socket, connection: "_Connection", tls: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
         try:
             with contextlib.suppress(OSError):  # what scanners leave behind, ssl.SSLError among it
                 await loop.connect_accepted_socket(
                     lambda: connection, sock, ssl=tls, ssl_handshake_timeout=self.limits.join_seconds
                 )
         finally:
-            if connection.in_handshake:
-                self.departed(address)
+            if connection.handshake:
+                self.places.leave(connection)
 
-    def full(self, address: str) -> str:
-        """Why nobody more is taken from this address; nothing where somebody is."""
-        limits = self.limits
-        if self.there.total() >= limits.connections:
-            return f"This server takes {limits.connections} connections, and has them; try later."
-        if self.there[address] >= limits.connections_per_address:
-            return f"This server takes {limits.connections_per_address} connections from one address; try later."
-        return ""
-
-    def arrived(self, address: str) -> None:
-        """One more connection from there."""
-        self.there[address] += 1
-
-    def departed(self, address: str) -> None:
-        """One less."""
-        self.there[address] -= 1
-        if not self.there[address]:
-            del self.there[address]
+    @property
+    def crowded(self) -> bool:
+        """Are there so many already who may read why they have no place?"""
+        return len(self.open) >= len(self.places.holders) + REFUSED_AT_ONCE
 
     async def stop(self) -> None:
         """Close the listener and every connection."""
@@ -192,49 +172,7 @@ class ServerRuntime:
         for connection in remaining:
             connection.transport.abort()
         await asyncio.gather(*(connection.lost for connection in remaining))
-        self.pool.shutdown(cancel_futures=True)
-
-    def wait_for_turn(self, connection: "_Connection", work: Work) -> bool:
-        """Queue up for the pool; False where too many from there do already."""
-        line = connection.address if self.limits.turns_by_address else ""
-        if self.slow[line] >= self.limits.waiting_for_work:
-            return False
-        self.slow[line] += 1
-        self.waiting.setdefault(line, deque()).append((connection, work))
-        self._next_turns()
-        return True
-
-    @property
-    def working(self) -> int:
-        """How many connections wait for the pool, or are at it."""
-        return self.slow.total()
-
-    def _next_turns(self) -> None:
-        """Let as many work as may at once: one of the first address, which goes to the end of the line, and so on."""
-        while self._at_work < SLOW_AT_ONCE and self.waiting:
-            line, queue = next(iter(self.waiting.items()))
-            del self.waiting[line]
-            connection, work = queue.popleft()
-            if queue:
-                self.waiting[line] = queue
-            if connection.gone and self.limits.turns_by_address:  # nobody waits for it any more
-                self._no_longer_slow(line)
-                continue
-            self._at_work += 1
-            future = asyncio.get_running_loop().run_in_executor(self.pool, work.slow)
-            future.add_done_callback(partial(self._worked, line, connection, work))
-
-    def _worked(self, line: str, connection: "_Connection", work: Work, done: "asyncio.Future[Any]") -> None:
-        self._at_work -= 1
-        self._no_longer_slow(line)
-        if not self.stopped:
-            self._next_turns()
-        connection.worked(done, work)
-
-    def _no_longer_slow(self, line: str) -> None:
-        self.slow[line] -= 1
-        if not self.slow[line]:
-            del self.slow[line]
+        self.slow_work.stop()
 
     def tell(self, sentence: str) -> None:
         """Tell the operator what is wrong; the same thing once, until something goes well again."""
@@ -328,11 +266,12 @@ class _Connection(asyncio.Protocol):
     transport: asyncio.Transport
     session: ServerSession
 
-    def __init__(self, runtime: ServerRuntime, *, in_handshake: bool = False) -> None:
+    address: str
+
+    def __init__(self, runtime: ServerRuntime) -> None:
         self.runtime = runtime
-        self.in_handshake = in_handshake
-        self.counted = False
-        """Does it hold one of the places that there are?"""
+        self.handshake: asyncio.Task[None] | None = None
+        """While it lasts."""
         self.outbox: list[bytes] = []
         self.reader = runtime.reader()
         self.unread: deque[bytes] = deque()
@@ -351,12 +290,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.half_closes = self.transport.can_write_eof()  # TCP can end one direction, TLS cannot
-        self.address: str = transport.get_extra_info("peername")[0]
-        if self.in_handshake:  # as that it counted, and it is over
-            self.in_handshake = False
-            self.runtime.departed(self.address)
-        why = self.runtime.full(self.address)
-        if self.runtime.stopped or (why and len(self.runtime.open) >= self.runtime.there.total() + REFUSED_AT_ONCE):
+        self.address = transport.get_extra_info("peername")[0]
+        why = "" if self.handshake else self.runtime.places.enter(self)
+        self.handshake = None
+        if self.runtime.stopped or (why and self.runtime.crowded):
             self.gone = True
             self.transport.abort()
             return
@@ -367,10 +304,22 @@ class _Connection(asyncio.Protocol):
         if why:
             self.refuse("full", why)
             return
-        self.counted = True
-        self.runtime.arrived(self.address)
         seconds = self.runtime.limits.join_seconds
         self.timer = asyncio.get_running_loop().call_later(seconds, self.time_to_join_is_over)
+
+    @property
+    def outside(self) -> bool:
+        """Has nobody joined here yet?"""
+        return self.handshake is not None or not self.session.inside
+
+    def give_way(self) -> None:
+        """Somebody from elsewhere gets this place."""
+        if self.handshake:  # one that is cancelled before it began would not close its socket
+            asyncio.get_running_loop().call_soon(self.handshake.cancel)
+        elif self.gone or self.runtime.crowded:
+            self.transport.abort()
+        else:
+            self.refuse("silent", "All places are taken, and nobody joined on this one; come again and join at once.")
 
     def data_received(self, data: bytes) -> None:
         if self.gone:
@@ -430,7 +379,7 @@ class _Connection(asyncio.Protocol):
 
     def work(self, work: Work) -> None:
         """Do slow work in the pool, when it is this address's turn; read no more until it is done."""
-        if not self.runtime.wait_for_turn(self, work):
+        if not self.runtime.slow_work.queue_up(self, work):
             self.refuse("busy", "Too many people are logging in right now; try again in a moment.")
             return
         self.working = True
@@ -496,8 +445,7 @@ class _Connection(asyncio.Protocol):
         if self.timer:
             self.timer.cancel()
         self.runtime.open.discard(self)
-        if self.counted:
-            self.runtime.departed(self.address)
+        self.runtime.places.leave(self)
         self.lost.set_result(None)
 
     def time_to_join_is_over(self) -> None:

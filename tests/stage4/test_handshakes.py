@@ -202,7 +202,7 @@ def test_server_that_says_nothing_is_not_waited_for_for_ever(made: Path, monkeyp
             with pytest.raises(LabError, match="Nothing was sent"):
                 await silent.member(stack, "alice")
         listener.close()
-        silent.runtime.pool.shutdown()
+        silent.runtime.slow_work.pool.shutdown()
 
     run(scenario(), 5)
 
