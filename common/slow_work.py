@@ -5,6 +5,9 @@ A thousand logins from one machine are so one in the queue of everybody else; an
 """
 
 import asyncio
+import os
+import sys
+import threading
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +18,15 @@ from common.session import Work
 
 SLOW_AT_ONCE: Final = 2
 """Threads for slow work. More would only take the processor from the members who are inside."""
+NICE: Final = 19
+"""How far these threads stand back (from 0 to 19)."""
+
+
+def _give_precedence() -> None:
+    """This thread takes what the event loop leaves of a processor; on Linux that can be said of a thread alone
+    (setpriority(2))."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 class Waiting(Protocol):
@@ -32,7 +44,7 @@ class SlowWork:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.pool = ThreadPoolExecutor(SLOW_AT_ONCE, "slow")
+        self.pool = ThreadPoolExecutor(SLOW_AT_ONCE, "slow", _give_precedence)
         self._stopped = False
         self._number: Counter[str] = Counter()
         """How many from each address wait, or are at it."""

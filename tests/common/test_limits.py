@@ -5,7 +5,9 @@ import contextlib
 import dataclasses
 import errno
 import json
+import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -293,3 +295,15 @@ def test_without_limits_nothing_is_bounded_but_the_number_of_connections() -> No
     assert all(getattr(off, name) > 10 * getattr(on, name) or name == "connections_per_address" for name in bounds)
     assert not off.turns_by_address
     assert off.whisper_queues == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread cannot be asked to stand back")
+def test_slow_work_takes_what_the_event_loop_leaves_of_a_processor() -> None:
+    work = slow_work.SlowWork(Limits())
+    own, theirs = (
+        os.getpriority(os.PRIO_PROCESS, 0),
+        work.pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result(),
+    )
+    work.stop()
+    assert theirs == slow_work.NICE > own
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
