@@ -20,11 +20,11 @@ import msgspec
 import attacks
 import stages
 from attacks import Attack, Claim, Foothold, Goal, Moment
+from common.client import Client
 from common.errors import LabError
 from common.hosts import DOMAIN, Confined, connected, only_lab_or_loopback, tcp_socket
 from common.lan import PLAN
 from common.levers import Levers
-from common.runtime import Client
 from common.session import Address, Person, Show
 from lab.hosting import start_client
 from lab.network import Network

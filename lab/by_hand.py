@@ -11,11 +11,11 @@ from pathlib import Path
 
 import attacks
 from attacks import Loot, Moment, Taken
+from common.client import Client
 from common.command_line import server_address
 from common.errors import LabError
 from common.hosts import Confined, Host, only_lab_or_loopback
 from common.levers import Levers
-from common.runtime import Client
 from common.session import Address, Person, Show
 from lab import progress
 from lab.hosting import start_client

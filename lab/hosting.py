@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common import threads
+from common.client import Client
 from common.command_line import blocking, limits_for, reader_for
 from common.hosts import DOMAIN, Host
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Address, ClientSession, Person, Server, ServerEffect, Show
 from stages import Stage
 
 
 class Seat(Protocol):
-    """A client as whoever sits at it has it, wherever its program runs; `common.runtime.Client` is one."""
+    """A client as whoever sits at it has it, wherever its program runs; `common.client.Client` is one."""
 
     ended: asyncio.Event
 

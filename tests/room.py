@@ -7,9 +7,10 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
+from common.client import Client
 from common.hosts import ThisMachine
 from common.limits import Limits
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Address, Show
 from common.session import ClientSession as AnyClientSession
 from common.session import Server as AnyServer
