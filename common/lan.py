@@ -34,6 +34,8 @@ CARDS: Final = {name: f"02:00:00:00:00:{number:02x}" for name, number in PLAN.it
 """Their network cards, on either network: addresses that are administered locally (IEEE 802)."""
 
 IP_TRANSPARENT: Final = 19
+AT_ONCE: Final = 8
+"""How many sockets of a kind a host is asked for at a time: it is the order that takes its half a millisecond."""
 _AGEING: Final = {"hub": "0", "switch": "30000"}
 
 
@@ -48,11 +50,25 @@ class LanHost(Host):
         super().__init__(name, f"{PREFIX}.{PLAN[name]}")
         self.mac = CARDS[name]
         self._orders = orders
+        self._stock: dict[int, list[socket.socket]] = {}
 
     def make(self, kind: int, *, transparent: bool = False) -> socket.socket:
         """A fresh IPv4 socket of this host. A transparent one may use addresses that are not its own."""
-        options = [(socket.SOL_IP, IP_TRANSPARENT, 1)] if transparent else []
-        return _ask(self._orders, do="socket", family=socket.AF_INET, type=kind, options=options)
+        if transparent:
+            options = [(socket.SOL_IP, IP_TRANSPARENT, 1)]
+            return _ask(self._orders, do="socket", family=socket.AF_INET, type=kind, options=options)
+        stock = self._stock.setdefault(kind, [])
+        if not stock:
+            _, descriptors = _order(self._orders, do="socket", family=socket.AF_INET, type=kind, number=AT_ONCE)
+            stock.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+        return stock.pop()
+
+    def close(self) -> None:
+        """Give no more orders."""
+        self._orders.close()
+        while self._stock:
+            for sock in self._stock.popitem()[1]:
+                sock.close()
 
     async def listen(self, port: int) -> socket.socket:
         return listening(self.make(socket.SOCK_STREAM), self.address, port)
@@ -192,7 +208,7 @@ class Lan:
     def close(self) -> None:
         """End every process of the LAN and wait until they are gone."""
         for host in self.hosts.values():
-            host._orders.close()
+            host.close()
         self._orders.close()
         self._process.wait()
 
@@ -231,11 +247,13 @@ def _order(orders: socket.socket, **order: Any) -> tuple[dict[str, Any], list[in
     message, descriptors = b"", list[int]()
     with contextlib.suppress(ConnectionError):
         orders.send(json.dumps(order).encode())
-        message, descriptors, _, _ = socket.recv_fds(orders, 1 << 20, 5)
+        message, descriptors, _, _ = socket.recv_fds(orders, 1 << 20, max(5, AT_ONCE))
     if not message:
         raise LabError("The LAN is gone: its first process was ended; start again.")
     answer: dict[str, Any] = json.loads(message)
     if "errno" in answer:
+        for descriptor in descriptors:
+            os.close(descriptor)
         raise OSError(answer["errno"], answer["error"])
     return answer, descriptors
 

@@ -250,7 +250,8 @@ def obey(orders: socket.socket) -> None:
         try:
             order: Order = json.loads(message)
             if order["do"] == "socket":
-                descriptors = [make_socket(order).detach()]
+                for _ in range(order.get("number", 1)):
+                    descriptors.append(make_socket(order).detach())
             elif order["do"] == "namespaces":
                 descriptors = namespaces(order)
             elif order["do"] == "run":
