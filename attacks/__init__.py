@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from common.errors import LabError
 
 if TYPE_CHECKING:
+    from common.client import Client
     from common.hosts import Host
     from common.messages import Message
-    from common.runtime import Client
     from common.session import Address, ServerEffect, Show
     from stages import Stage
 

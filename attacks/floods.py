@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
 from attacks import Foothold
+from common.client import Client
 from common.errors import LabError
-from common.runtime import Client
 
 AT_ONCE, FIRST, MOST = 50, 800, 10_000
 """Of logins: side by side, before the scene goes on, and in all."""

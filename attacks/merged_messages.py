@@ -6,7 +6,7 @@ python -m attacks.merged_messages --stage 1 --levers framing=none
 import asyncio
 
 from attacks import Claim, Foothold, Goal, attack
-from common.runtime import Client
+from common.client import Client
 
 TURNS = 200
 """For so many turns of the event loop Carol keeps talking; Alice's next message falls among them."""

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from attacks.on_path import TLS_HANDSHAKE
+from common.client import TLS_NAME
 from common.errors import LabError
 from common.loopback import Intercepted, InterceptTcp
-from common.runtime import TLS_NAME
 
 CHUNK: Final = 1 << 16
 

@@ -10,6 +10,7 @@ turns; processor time, medians. And what the server makes of the boxes: it hands
 
 import cProfile
 import json
+import os
 import pstats
 import statistics
 import subprocess
@@ -64,6 +65,19 @@ def said(session: Any) -> float:
     if len(boxes) != MESSAGES * PEERS or abs(len(boxes[0].ciphertext) - 16 - SIZE) > SIZE // 10:
         raise LabError(f"{len(boxes)} boxes of {len(boxes[0].ciphertext)} bytes: that is not what was to be measured.")
     return len(boxes) / took
+
+
+def call_alone() -> float:
+    """Boxes to a second of processor, where nothing is done but to call libsodium from Python: more cannot be had."""
+    from nacl.bindings import crypto_box_beforenm, crypto_box_easy_afternm
+    from nacl.public import PrivateKey
+
+    own, peer = PrivateKey.generate(), PrivateKey.generate()
+    shared, plain = crypto_box_beforenm(bytes(peer.public_key), bytes(own)), b"x" * SIZE
+    began = time.process_time()
+    for _ in range(MESSAGES * PEERS):
+        crypto_box_easy_afternm(plain, os.urandom(24), shared)
+    return MESSAGES * PEERS / (time.process_time() - began)
 
 
 def in_c(binary: Path) -> float:
@@ -124,6 +138,16 @@ def result(say: Tell) -> Result:
             profile="a member speaks to 100 peers",
         )
         made.rows.append(row)
+        theirs = statistics.median(theirs for _, theirs in rounds)
+        made.rows.append(
+            Row(
+                name="PyNaCl's call alone, a nonce for each",
+                ours=call_alone(),
+                theirs=theirs,
+                unit=row.unit,
+                against=row.against,
+            )
+        )
         if not row.met:
             made.profiles[row.name] = profiled(session)
     return made

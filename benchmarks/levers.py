@@ -36,11 +36,11 @@ import stages
 from benchmarks import peers
 from benchmarks.levers_page import COLUMNS, Row, markdown, picture, table
 from benchmarks.peers import Peer
+from common.client import Client
 from common.errors import LabError
 from common.files import write_whole
 from common.hosts import ThisMachine
 from common.levers import LAN, Levers
-from common.runtime import Client
 from common.session import Person, Show
 from lab.hosting import start_client
 

@@ -25,6 +25,7 @@ from common.errors import LabError
 ROUNDS: Final = 5
 PROMPT: Final = b"alice>"
 PATIENCE: Final = 20.0
+LINE_EDITOR: Final = "import prompt_toolkit.patch_stdout, prompt_toolkit.key_binding, prompt_toolkit"
 ROOT: Final = Path(__file__).parents[1]
 BUSY: Final = "The machine is shared; the figure is of the clock, not of the processor."
 
@@ -53,6 +54,12 @@ def prompt(port: int, folder: Path) -> float:
         os.close(terminal)
 
 
+def imported(statement: str) -> float:
+    """Seconds of the clock that an import takes in a fresh Python, beyond what asyncio takes, which is there anyway."""
+    program = "import asyncio, time; began = time.perf_counter(); " + statement + "; print(time.perf_counter() - began)"
+    return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+
+
 def matrix() -> float:
     """Seconds that the matrix takes. Raises LabError where it goes wrong."""
     began = time.monotonic()
@@ -69,10 +76,12 @@ def result(say: Tell) -> Result:
     made = Result(limits="No limits are set.")
     with tempfile.TemporaryDirectory(prefix="bench-") as name, peers.lab(Path(name)) as peer:
         say("The prompt.")
-        waits = [prompt(peer.port, Path(name)) for _ in range(ROUNDS + 1)][
+        rounds = [(prompt(peer.port, Path(name)), imported(LINE_EDITOR)) for _ in range(ROUNDS + 1)][
             1:
-        ]  # the 1st reads what disks are slow to give
-        made.rows.append(Row(name="the prompt", ours=statistics.median(waits), unit="s", target="prompt", why=BUSY))
+        ]  # disks are slow
+        waited, editor = (statistics.median(times) for times in zip(*rounds, strict=True))
+        why = f"Of it, {editor:.2f} s is the import of the line editor, prompt_toolkit, and what that imports. {BUSY}"
+        made.rows.append(Row(name="the prompt", ours=waited, unit="s", target="prompt", why=why))
     say("The matrix.")
     made.rows.append(Row(name="the matrix", ours=matrix(), unit="s", target="matrix", why=BUSY))
     return made

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from common import console, terminal, threads
+from common.client import TLS_NAME, Client, not_the_server
 from common.errors import LabError
 from common.files import sweep, user_data
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import PASSPHRASE_CHARACTERS, Limits
-from common.runtime import TLS_NAME, Client, ServerRuntime, not_the_server
+from common.runtime import ServerRuntime
 from common.session import ClientSession, Person, Show
 from common.text import NAME_PATTERN, NAME_RULE
 from common.what_if import display_raw, limits_off
@@ -313,7 +314,10 @@ def _chat(package: str | None, options: argparse.Namespace, stage: Any) -> None:
         return session
 
     async def start(show: Callable[[Show], None]) -> tuple[Callable[[str], None], asyncio.Event]:
-        client = await program.start(host, (address, number), make_session, show, reader_for(levers), tls)
+        limits = limits_for(levers, Limits())
+        client = await program.start(
+            host, (address, number), make_session, show, reader_for(levers), tls, limits=limits
+        )
         return client.typed, client.ended
 
     if levers["runtime"] != "threads":

@@ -42,6 +42,11 @@ class Host(ABC):
     async def bind_udp(self, port: int = 0) -> socket.socket:
         """A UDP socket on this host; port 0 takes a free one. Raises LabError where it is in use."""
 
+    def udp_queue(self, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
+        """Another UDP socket at the port of this one, for what this peer sends and nobody else: the kernel gives each
+        datagram to the socket that fits it best. None where that cannot be had."""
+        return None
+
     @abstractmethod
     def packet_socket(self) -> socket.socket:
         """Every frame that this host's network card hears, and a way to send any; one frame a recv or send."""
@@ -95,6 +100,20 @@ def bound(sock: socket.socket, address: str, port: int) -> socket.socket:
     return sock
 
 
+def beside(new: socket.socket, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
+    """Put a new UDP socket at the port of another, connected to a peer; None where the system does not want that."""
+    try:
+        for one in (sock, new):  # the first was bound without it: nobody else's program gets in
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        new.bind(sock.getsockname())
+        new.connect(peer)
+    except OSError:
+        new.close()
+        return None
+    new.setblocking(False)
+    return new
+
+
 async def connected(sock: socket.socket, address: str, port: int) -> socket.socket:
     """Connect within five seconds, or say in one sentence why not."""
     sock.setblocking(False)
@@ -126,6 +145,9 @@ class ThisMachine(Host):
 
     async def bind_udp(self, port: int = 0) -> socket.socket:
         return bound(socket.socket(type=socket.SOCK_DGRAM), self.address, port)
+
+    def udp_queue(self, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
+        return beside(socket.socket(type=socket.SOCK_DGRAM), sock, peer)
 
     def packet_socket(self) -> socket.socket:
         raise LabError(

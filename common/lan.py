@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from common import dns
 from common.errors import LabError
-from common.hosts import Host, bound, connected, listening
+from common.hosts import Host, beside, bound, connected, listening
 
 Kind = Literal["hub", "switch"]
 
@@ -62,6 +62,9 @@ class LanHost(Host):
 
     async def bind_udp(self, port: int = 0) -> socket.socket:
         return bound(self.make(socket.SOCK_DGRAM), self.address, port)
+
+    def udp_queue(self, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
+        return beside(self.make(socket.SOCK_DGRAM), sock, peer)
 
     def packet_socket(self) -> socket.socket:
         return _packet_socket(self._orders, "eth0")

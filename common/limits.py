@@ -20,9 +20,11 @@ ROSTER_PAGE = 250
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server grants its clients. Against whom each stands is in the attacks of the family `dos`.
+    """What one server grants its clients, and a client those who whisper to it. Against whom each stands is in the
+    attacks of the family `dos`.
 
-    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them.
+    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them. Once all places are
+        taken, who has not joined gives theirs up for somebody from elsewhere (`common.places`).
     connections_per_address: how many of them from one address, so that one machine cannot take all places (silent
         connections). Half of all: a class behind one address translator (NAT) is thirty, or three hundred.
     join_seconds: how long a connection may stay without having joined, its TLS handshake included; from its beginning,
@@ -38,6 +40,10 @@ class Limits:
     turns_by_address: those that wait for slow work take turns by address, so that a thousand logins from one machine
         are one in the queue of everybody else; and whoever has hung up loses theirs (password-hash exhaustion).
     linger_seconds: how long a refused peer has to read why, before the connection is cut.
+    whisper_queues: what a client grants: for so many members, the first of the roster, the kernel keeps what they
+        whisper in a queue of their own, which nobody else's datagrams fill (datagram flood). In a larger room the rest
+        share one with whoever else sends; and so does a member whose whispers come from another address than the
+        roster's. Whoever can forge a member's address can still fill that member's.
     """
 
     connections: int = 500
@@ -51,3 +57,4 @@ class Limits:
     waiting_for_work: int = 200
     turns_by_address: bool = True
     linger_seconds: float = 2.0
+    whisper_queues: int = 64

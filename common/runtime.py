@@ -1,4 +1,4 @@
-"""The event-loop runtime: moves bytes between sockets and sessions, and carries out what sessions answer.
+"""The server's event loop: moves bytes between sockets and sessions, and carries out what sessions answer.
 
 Fast by one habit: a message for a room is encoded once, what a turn of the event loop brought is joined once and put
 into each one's outbox (`common.turn`), and every outbox is written once per turn, whatever is in it. Safe by another:
@@ -7,79 +7,38 @@ what waits for a member who does not read is bounded, and nobody else ever waits
 
 import asyncio
 import contextlib
-import random
 import socket
 import ssl
 import sys
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
-from common import commands
 from common.errors import LabError
-from common.hosts import DOMAIN, Host
-from common.limits import DATAGRAM_BYTES, Limits
+from common.limits import Limits
 from common.messages import Message, Refused
+from common.places import Places
 from common.room import Everyone, Others
 from common.session import (
-    Address,
-    ClientEffect,
-    ClientSession,
     Close,
-    Datagram,
-    Later,
     Send,
     Server,
     ServerEffect,
     ServerSession,
-    Show,
     Work,
-    alarm,
-    notice,
 )
+from common.slow_work import SlowWork
 from common.turn import Turn
-from common.wire import LineReader, Reader, WireError, decoder, encode, encode_datagram
+from common.wire import LineReader, Reader, WireError, decoder, encode
 
 DEFAULT_LIMITS: Final = Limits()
-TLS_NAME: Final = f"server.{DOMAIN}"
-"""The name that a server's certificate must have, whatever address was dialled."""
-TLS_SECONDS: Final = 5.0
-"""How long a client waits for the server's part of a TLS handshake."""
 ACCEPT_AGAIN_SECONDS: Final = 0.1
 """How long a server that is out of descriptors waits before it takes the next connection."""
 REFUSED_AT_ONCE: Final = 100
 """How many may still read why there is no place for them; whoever comes then is cut off without a word."""
-SLOW_AT_ONCE: Final = 2
-"""Threads for slow work. More would only take the processor from the members who are inside."""
-AGAIN_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
-"""How long a client whose connection ended waits before it connects again, each time longer; then it gives up. Each
-wait is half as long to half as long again, by chance: a roomful must not come back to a new server in one instant."""
-TOLD_SECONDS: Final = 2.0
-"""A wait so long is told."""
-PASSING: Final = ("full", "busy", "name-in-use")
-"""Refusals that may be another answer soon, for whoever was in already: a crowd comes back at once, and a server that
-was cut off from us still holds our place."""
-STEADY_SECONDS: Final = 10.0
-"""A connection that stood so long was a good one: when it ends, the waits begin anew."""
 LONG_BYTES: Final = 4096
 LONG_KEPT: Final = 64
 """How many long messages are kept encoded, by their identity: the pages of the rosters of a large room."""
-ALARMS_APART: Final = 16
-"""How many different alarms about datagrams are counted each on its own."""
-
-
-class NotTheServer(LabError):
-    """Whoever answered did not prove that it is the server."""
-
-
-def not_the_server(error: OSError) -> LabError:
-    """What a person is told when TLS refuses, or when whoever answered does not speak it."""
-    why = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error) or "it hung up"
-    why = why.removesuffix(".")  # OpenSSL ends some sentences, and not others
-    kind = LabError if isinstance(error, ConnectionError) else NotTheServer  # an end proves nothing about anybody
-    return kind(f"This is not the server, or somebody is in between: {why}. Nothing was sent.")
 
 
 class ServerRuntime:
@@ -98,14 +57,8 @@ class ServerRuntime:
         """Those whose session has not ended."""
         self.open: set[_Connection] = set()
         """Those whose socket is open: the former, and the refused that may still read why."""
-        self.pool = ThreadPoolExecutor(SLOW_AT_ONCE, "slow")
-        self.there: Counter[str] = Counter()
-        """How many connections each address has."""
-        self.slow: Counter[str] = Counter()
-        """How many from each address wait for slow work, or are at it."""
-        self.waiting: dict[str, deque[tuple[_Connection, Work]]] = {}
-        """Whose turn it is at the pool: the first address first, and then it is the last."""
-        self._at_work = 0
+        self.places = Places(limits)
+        self.slow_work = SlowWork(limits)
         self.stopped = False
         self.told = ""
         self.turn: Turn[Any] = Turn(Everyone())
@@ -137,43 +90,30 @@ class ServerRuntime:
                 except OSError:  # out of descriptors, or it hung up already: whoever is here goes on talking
                     await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
                     continue
-                if self.full(address[0]):
+                connection = _Connection(self)
+                connection.address = address[0]
+                if self.places.enter(connection):
                     sock.close()  # nothing can be said before a handshake, and a handshake is what is too much
                     continue
-                self.arrived(address[0])
-                task = asyncio.create_task(self._welcome(sock, address[0], tls))
+                task = connection.handshake = asyncio.create_task(self._welcome(sock, connection, tls))
                 self._handshakes.add(task)
                 task.add_done_callback(self._handshakes.discard)
 
-    async def _welcome(self, sock: socket.socket, address: str, tls: ssl.SSLContext) -> None:
-        loop, connection = asyncio.get_running_loop(), _Connection(self, in_handshake=True)
+    async def _welcome(self, sock: socket.socket, connection: "_Connection", tls: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
         try:
             with contextlib.suppress(OSError):  # what scanners leave behind, ssl.SSLError among it
                 await loop.connect_accepted_socket(
                     lambda: connection, sock, ssl=tls, ssl_handshake_timeout=self.limits.join_seconds
                 )
         finally:
-            if connection.in_handshake:
-                self.departed(address)
+            if connection.handshake:
+                self.places.leave(connection)
 
-    def full(self, address: str) -> str:
-        """Why nobody more is taken from this address; nothing where somebody is."""
-        limits = self.limits
-        if self.there.total() >= limits.connections:
-            return f"This server takes {limits.connections} connections, and has them; try later."
-        if self.there[address] >= limits.connections_per_address:
-            return f"This server takes {limits.connections_per_address} connections from one address; try later."
-        return ""
-
-    def arrived(self, address: str) -> None:
-        """One more connection from there."""
-        self.there[address] += 1
-
-    def departed(self, address: str) -> None:
-        """One less."""
-        self.there[address] -= 1
-        if not self.there[address]:
-            del self.there[address]
+    @property
+    def crowded(self) -> bool:
+        """Are there so many already who may read why they have no place?"""
+        return len(self.open) >= len(self.places.holders) + REFUSED_AT_ONCE
 
     async def stop(self) -> None:
         """Close the listener and every connection."""
@@ -189,49 +129,7 @@ class ServerRuntime:
         for connection in remaining:
             connection.transport.abort()
         await asyncio.gather(*(connection.lost for connection in remaining))
-        self.pool.shutdown(cancel_futures=True)
-
-    def wait_for_turn(self, connection: "_Connection", work: Work) -> bool:
-        """Queue up for the pool; False where too many from there do already."""
-        line = connection.address if self.limits.turns_by_address else ""
-        if self.slow[line] >= self.limits.waiting_for_work:
-            return False
-        self.slow[line] += 1
-        self.waiting.setdefault(line, deque()).append((connection, work))
-        self._next_turns()
-        return True
-
-    @property
-    def working(self) -> int:
-        """How many connections wait for the pool, or are at it."""
-        return self.slow.total()
-
-    def _next_turns(self) -> None:
-        """Let as many work as may at once: one of the first address, which goes to the end of the line, and so on."""
-        while self._at_work < SLOW_AT_ONCE and self.waiting:
-            line, queue = next(iter(self.waiting.items()))
-            del self.waiting[line]
-            connection, work = queue.popleft()
-            if queue:
-                self.waiting[line] = queue
-            if connection.gone and self.limits.turns_by_address:  # nobody waits for it any more
-                self._no_longer_slow(line)
-                continue
-            self._at_work += 1
-            future = asyncio.get_running_loop().run_in_executor(self.pool, work.slow)
-            future.add_done_callback(partial(self._worked, line, connection, work))
-
-    def _worked(self, line: str, connection: "_Connection", work: Work, done: "asyncio.Future[Any]") -> None:
-        self._at_work -= 1
-        self._no_longer_slow(line)
-        if not self.stopped:
-            self._next_turns()
-        connection.worked(done, work)
-
-    def _no_longer_slow(self, line: str) -> None:
-        self.slow[line] -= 1
-        if not self.slow[line]:
-            del self.slow[line]
+        self.slow_work.stop()
 
     def tell(self, sentence: str) -> None:
         """Tell the operator what is wrong; the same thing once, until something goes well again."""
@@ -325,11 +223,12 @@ class _Connection(asyncio.Protocol):
     transport: asyncio.Transport
     session: ServerSession
 
-    def __init__(self, runtime: ServerRuntime, *, in_handshake: bool = False) -> None:
+    address: str
+
+    def __init__(self, runtime: ServerRuntime) -> None:
         self.runtime = runtime
-        self.in_handshake = in_handshake
-        self.counted = False
-        """Does it hold one of the places that there are?"""
+        self.handshake: asyncio.Task[None] | None = None
+        """While it lasts."""
         self.outbox: list[bytes] = []
         self.reader = runtime.reader()
         self.unread: deque[bytes] = deque()
@@ -348,12 +247,10 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.half_closes = self.transport.can_write_eof()  # TCP can end one direction, TLS cannot
-        self.address: str = transport.get_extra_info("peername")[0]
-        if self.in_handshake:  # as that it counted, and it is over
-            self.in_handshake = False
-            self.runtime.departed(self.address)
-        why = self.runtime.full(self.address)
-        if self.runtime.stopped or (why and len(self.runtime.open) >= self.runtime.there.total() + REFUSED_AT_ONCE):
+        self.address = transport.get_extra_info("peername")[0]
+        why = "" if self.handshake else self.runtime.places.enter(self)
+        self.handshake = None
+        if self.runtime.stopped or (why and self.runtime.crowded):
             self.gone = True
             self.transport.abort()
             return
@@ -364,10 +261,22 @@ class _Connection(asyncio.Protocol):
         if why:
             self.refuse("full", why)
             return
-        self.counted = True
-        self.runtime.arrived(self.address)
         seconds = self.runtime.limits.join_seconds
         self.timer = asyncio.get_running_loop().call_later(seconds, self.time_to_join_is_over)
+
+    @property
+    def outside(self) -> bool:
+        """Has nobody joined here yet?"""
+        return self.handshake is not None or not self.session.inside
+
+    def give_way(self) -> None:
+        """Somebody from elsewhere gets this place."""
+        if self.handshake:  # one that is cancelled before it began would not close its socket
+            asyncio.get_running_loop().call_soon(self.handshake.cancel)
+        elif self.gone or self.runtime.crowded:
+            self.transport.abort()
+        else:
+            self.refuse("silent", "All places are taken, and nobody joined on this one; come again and join at once.")
 
     def data_received(self, data: bytes) -> None:
         if self.gone:
@@ -427,7 +336,7 @@ class _Connection(asyncio.Protocol):
 
     def work(self, work: Work) -> None:
         """Do slow work in the pool, when it is this address's turn; read no more until it is done."""
-        if not self.runtime.wait_for_turn(self, work):
+        if not self.runtime.slow_work.queue_up(self, work):
             self.refuse("busy", "Too many people are logging in right now; try again in a moment.")
             return
         self.working = True
@@ -493,8 +402,7 @@ class _Connection(asyncio.Protocol):
         if self.timer:
             self.timer.cancel()
         self.runtime.open.discard(self)
-        if self.counted:
-            self.runtime.departed(self.address)
+        self.runtime.places.leave(self)
         self.lost.set_result(None)
 
     def time_to_join_is_over(self) -> None:
@@ -545,249 +453,3 @@ class _Connection(asyncio.Protocol):
             self.timer.cancel()
         self.timer = asyncio.get_running_loop().call_later(self.runtime.limits.linger_seconds, self.transport.abort)
         self.write()
-
-
-class Client(asyncio.Protocol):
-    """One member's client: a session, its TCP connection and its UDP socket."""
-
-    transport: asyncio.Transport
-
-    def __init__(
-        self,
-        session: ClientSession,
-        show: Callable[[Show], None],
-        reader: Callable[[], Reader],
-        dial: Callable[[], Awaitable[socket.socket]],
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.session = session
-        self.show = show
-        self.ended = asyncio.Event()
-        self._closing = False
-        self._new_reader = reader
-        self.dial = dial
-        self.tls = tls
-        self._let_in = False
-        self._waits = iter(AGAIN_SECONDS)
-        self._connecting: asyncio.Task[None] | None = None
-        self._decoder = decoder(session.accepts)
-        self._whispers = _Whispers(self)
-        self._alarms: dict[str, int] = {}
-
-    @classmethod
-    async def start(
-        cls,
-        host: Host,
-        server: Address,
-        make_session: Callable[[int], ClientSession],
-        show: Callable[[Show], None],
-        reader: Callable[[], Reader] = LineReader,
-        tls: ssl.SSLContext | None = None,
-        udp_port: int = 0,
-    ) -> "Client":
-        """Bind a UDP port for whispers, look the server up, connect, in TLS where a context is given.
-
-        udp_port: 0 for one that is free.
-        Raises LabError where that fails: a server that cannot prove who it is is one that cannot be reached.
-        """
-
-        async def dial() -> socket.socket:
-            return await host.connect(await host.resolve(server[0]), server[1])
-
-        udp = await host.bind_udp(udp_port)
-        try:
-            sock = await dial()
-        except BaseException:
-            udp.close()
-            raise
-        client = cls(make_session(udp.getsockname()[1]), show, reader, dial, tls)
-        await asyncio.get_running_loop().create_datagram_endpoint(lambda: client._whispers, sock=udp)
-        try:
-            await client.connect(sock)
-        except LabError:
-            client._whispers.close()
-            raise
-        return client
-
-    async def connect(self, sock: socket.socket) -> None:
-        """Begin a connection on a socket that is connected. Raises LabError where TLS refuses."""
-        self._reader = self._new_reader()
-        name, patience = (TLS_NAME, TLS_SECONDS) if self.tls else (None, None)
-        try:
-            await asyncio.get_running_loop().create_connection(
-                lambda: self, sock=sock, ssl=self.tls, server_hostname=name, ssl_handshake_timeout=patience
-            )
-        except OSError as error:  # ssl.SSLError is one
-            raise not_the_server(error) from None
-
-    def typed(self, line: str) -> None:
-        """The person typed a line."""
-        if self._closing or self.ended.is_set():
-            return
-        try:
-            effects = commands.typed(self.session, line)
-        except LabError as error:
-            effects = _cannot_go_on(error)
-        sends = any(isinstance(effect, Send) for effect in effects)
-        if self.transport.is_closing() and (sends or (line.strip() and not effects)):
-            effects = [notice("There is no connection to the server right now; that was not sent.")]
-        elif line.strip() and not effects:
-            effects = [notice("Nobody else is here yet; that was not sent.")]
-        self.perform(effects)
-
-    def perform(self, effects: Sequence[ClientEffect]) -> None:
-        """Carry out what the session answered."""
-        lines = [self.encoded(effect.message) for effect in effects if isinstance(effect, Send)]
-        if lines and not self.transport.is_closing():
-            self.transport.write(b"".join(lines))
-        for effect in effects:
-            match effect:
-                case Show():
-                    self.show(effect)
-                case Datagram(message=message, to=address):
-                    self._whispers.send(encode_datagram(message), address)
-                case Later(seconds=seconds, then=then):
-                    asyncio.get_running_loop().call_later(seconds, self._after, then)
-                case Close():
-                    self.close()
-
-    def encoded(self, message: Message) -> bytes:
-        """A message as it goes over the connection."""
-        return encode(message)
-
-    def decoded(self, line: bytes) -> Message:
-        """A message as it came. Raises WireError for what the session does not accept."""
-        message: Message = self._decoder.decode(line)
-        return message
-
-    def _after(self, then: Callable[[], list[ClientEffect]]) -> None:
-        if not self._closing and not self.ended.is_set():
-            self.perform(then())
-
-    def close(self) -> None:
-        """Leave: end our direction, so that all we said still arrives, and wait a little for the server's end."""
-        if self._closing:
-            return
-        self._closing = True
-        if self._connecting and not self._connecting.done():
-            self._connecting.cancel()
-            self._end()
-        elif self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
-            asyncio.get_running_loop().call_later(DEFAULT_LIMITS.linger_seconds, self.transport.abort)
-        else:
-            self.transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self._since = asyncio.get_running_loop().time()
-        self.perform(self.session.connected())
-
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        try:
-            for line in self._reader.feed(data):
-                if self._closing:
-                    return
-                message = self.decoded(line)
-                if self._let_in and isinstance(message, Refused) and message.code in PASSING:
-                    self.show(notice(f"The server refused for now: {message.reason}"))
-                    self.transport.abort()
-                    return
-                self._let_in = self._let_in or not isinstance(message, Refused)
-                self.perform(self.session.received(message))
-        except WireError as error:
-            self.show(alarm(f"The server sent something that is no message, so this client left. {error.reason}"))
-            self.close()
-        except LabError as error:
-            self.perform(_cannot_go_on(error))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._closing:
-            self._end()
-            return
-        self.show(notice("The connection ended; connecting again."))
-        self.session.disconnected()
-        if asyncio.get_running_loop().time() - self._since >= STEADY_SECONDS:
-            self._waits = iter(AGAIN_SECONDS)
-        self._connecting = asyncio.create_task(self._connect_again())
-
-    async def _connect_again(self) -> None:
-        """Try until the server answers, or the waits are used up."""
-        for longest in self._waits:
-            seconds = longest * random.uniform(0.5, 1.5)
-            if seconds >= TOLD_SECONDS:
-                self.show(notice(f"No connection yet; the next try is in {seconds:.0f} s, and /quit leaves."))
-            await asyncio.sleep(seconds)
-            try:
-                await self.connect(await self.dial())
-            except LabError as error:
-                if isinstance(error, NotTheServer):
-                    self.show(alarm(str(error)))
-                continue
-            return
-        self.show(alarm("The server cannot be reached any more; start the client again to come back."))
-        self._end()
-
-    def _end(self) -> None:
-        """It is over: give the UDP port back."""
-        self._closing = True
-        self._whispers.close()
-        self.ended.set()
-
-    def heard(self, data: bytes, source: Address) -> None:
-        """A datagram arrived, from whomever."""
-        try:
-            if len(data) > DATAGRAM_BYTES:
-                raise WireError("too-long", f"A whisper is at most {DATAGRAM_BYTES} bytes.")
-            effects = self.session.datagram(decoder(self.session.whispers).decode(data), source)
-        except WireError as error:
-            effects = [alarm(f"A datagram from {source[0]} was no whisper and was dropped. {error.reason}")]
-        except LabError as error:
-            effects = _cannot_go_on(error)
-        self.perform([effect for effect in effects if self._worth_showing(effect)])
-
-    def _worth_showing(self, effect: ClientEffect) -> bool:
-        """An alarm that datagrams raise again and again is shown the 1st, 2nd, 4th, 8th … time.
-
-        Anyone can send datagrams, so anyone could otherwise fill the screen; and whoever makes every alarm a
-        little different soon has them counted as one.
-        """
-        if not isinstance(effect, Show) or effect.kind != "alarm":
-            return True
-        known = effect.text in self._alarms or len(self._alarms) < ALARMS_APART
-        text = effect.text if known else "any other"
-        count = self._alarms[text] = self._alarms.get(text, 0) + 1
-        return count & (count - 1) == 0
-
-
-def _cannot_go_on(error: LabError) -> list[ClientEffect]:
-    """What a session cannot write down, it must not show: the client ends, and says why."""
-    return [alarm(str(error)), Close()]
-
-
-class _Whispers(asyncio.DatagramProtocol):
-    """The client's UDP socket."""
-
-    transport: asyncio.DatagramTransport
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        self.client.heard(data, addr)
-
-    def send(self, data: bytes, address: Address) -> None:
-        """Send one datagram, unless it is too long to arrive in one piece."""
-        if len(data) > DATAGRAM_BYTES:
-            self.client.show(notice(f"A whisper is at most {DATAGRAM_BYTES} bytes in all; yours was not sent."))
-        else:
-            self.transport.sendto(data, address)
-
-    def close(self) -> None:
-        """Give the port back."""
-        self.transport.close()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import attacks
 from attacks import Loot, Moment, Taken
+from common.client import Client
 from common.command_line import server_address
 from common.errors import LabError
 from common.hosts import Confined, Host, only_lab_or_loopback
 from common.levers import Levers
-from common.runtime import Client
 from common.session import Address, Person, Show
 from lab import progress
 from lab.hosting import start_client
@@ -23,8 +23,8 @@ from lab.report import Report, story
 from lab.verbs import Options
 from stages import Stage
 
-AIMED_AT_BOB = "spoofed_whisper"
-"""The one attack whose TARGET= is no server: one datagram, straight to Bob's client."""
+AIMED_AT_BOB = ("spoofed_whisper", "datagram_flood")
+"""Attacks whose TARGET= is no server: datagrams go straight to Bob's client."""
 
 
 class Target:
@@ -105,7 +105,7 @@ async def against(stage: Stage, name: str, target: str, options: Options) -> int
     """Run an attack against HOST:PORT. Raises LabError where that is outside the lab and loopback."""
     address = server_address(target, stage.port)
     only_lab_or_loopback(address[0])
-    if name == AIMED_AT_BOB and ":" not in target:
+    if name in AIMED_AT_BOB and ":" not in target:
         raise LabError("A whisper goes to Bob's client: TARGET=127.0.0.1:PORT, with the UDP port that the roster says.")
     given = {"--json": options.json, "--write": options.write, "--levers": options.levers, "--count": options.count > 1}
     given |= {"--per-host": options.per_host, "--via": options.via, "--slow": options.slow}

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from common.runtime import TLS_NAME
+from common.client import TLS_NAME
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 DAY: Final = datetime.timedelta(days=1)

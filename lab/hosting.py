@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from common import threads
+from common.client import Client
 from common.command_line import blocking, limits_for, reader_for
 from common.hosts import DOMAIN, Host
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Address, ClientSession, Person, Server, ServerEffect, Show
 from stages import Stage
 
 
 class Seat(Protocol):
-    """A client as whoever sits at it has it, wherever its program runs; `common.runtime.Client` is one."""
+    """A client as whoever sits at it has it, wherever its program runs; `common.client.Client` is one."""
 
     ended: asyncio.Event
 
@@ -116,4 +117,7 @@ async def start_client(
     if tls and log_secrets:
         log_secrets(tls)
     program = stage.client_program(levers)
-    return await program.start(host, server, session, show, reader_for(levers), tls, udp_port=person.udp_port)
+    limits = limits_for(levers, Limits())
+    return await program.start(
+        host, server, session, show, reader_for(levers), tls, udp_port=person.udp_port, limits=limits
+    )

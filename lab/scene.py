@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from attacks import Attack, Claim, Goal, Loot, Moment
+from common.client import Client
 from common.command_line import rows_for
 from common.errors import LabError
 from common.hosts import Host
 from common.levers import Levers
 from common.messages import Message
-from common.runtime import Client
 from common.session import Address, Person, Server, ServerEffect, Show, alarm
 from lab import weak_password
 from lab.certificates import handed_out

@@ -20,8 +20,8 @@ from common.levers import LAN, Lever, Levers
 if TYPE_CHECKING:
     import ssl
 
+    from common.client import Client
     from common.messages import Message
-    from common.runtime import Client
     from common.session import ClientSession, Person, Server
 
 
@@ -101,9 +101,9 @@ class Stage:
         """What makes the connections of its clients."""
         make = getattr(self._module("compose"), "client_program", None)
         if make is None:
-            from common import runtime
+            from common import client
 
-            return runtime.Client
+            return client.Client
         made: type[Client] = make(levers)
         return made
 

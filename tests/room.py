@@ -7,9 +7,10 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
+from common.client import Client
 from common.hosts import ThisMachine
 from common.limits import Limits
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Address, Show
 from common.session import ClientSession as AnyClientSession
 from common.session import Server as AnyServer
@@ -177,7 +178,8 @@ class House:
         """Somebody with the real client connects, and may be let in or not."""
         member, make = Member(), session or self._session
         member.client = await Client.start(
-            ThisMachine(), self.address, lambda port: make(name, port), member.show, reader
+            *(ThisMachine(), self.address, lambda port: make(name, port), member.show, reader),
+            limits=self.runtime.limits,
         )
         self._stack.push_async_callback(leave, member)
         return member

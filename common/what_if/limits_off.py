@@ -2,7 +2,7 @@
 
 Why it is wrong: whatever a stranger can take without giving anything back, somebody takes all of (CWE-770). A silent
 connection holds a place for ever, a line without an end fills the memory, and a thousand logins stand in front of
-everybody else's. What is left is what any machine has: so many connections, and no more.
+everybody else's. What is left is what any machine has: so many connections, one queue for datagrams, and no more.
 """
 
 from typing import Final
@@ -26,4 +26,5 @@ def without(limits: Limits) -> Limits:
         waiting_for_work=ENDLESS,
         turns_by_address=False,
         linger_seconds=limits.linger_seconds,
+        whisper_queues=0,
     )

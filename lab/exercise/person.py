@@ -16,10 +16,11 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from common.client import Client
 from common.errors import LabError
 from common.hosts import Host
 from common.levers import Levers
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Person, Show
 from lab.exercise import calls, lines
 from lab.exercise.lines import encode

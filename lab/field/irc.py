@@ -1,6 +1,6 @@
 """IRC as far as the field needs it (RFC 1459 section 2.3, RFC 2812 section 2.3): lines, and a member's client.
 
-The client is the lab's own, `common.runtime.Client`, with IRC's lines in place of JSON, so that reconnecting, TLS and
+The client is the lab's own, `common.client.Client`, with IRC's lines in place of JSON, so that reconnecting, TLS and
 the screen are those of every stage. The session is a plain object: lines in, effects out.
 """
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
-from common import runtime
+from common import client
 from common.messages import Message
 from common.session import Address, ClientEffect, Close, Send, Show, alarm, notice
 from common.wire import WireError
@@ -171,11 +171,11 @@ def _send(command: str, *params: str) -> Send:
     return Send(Line(command, list(params)))
 
 
-class Client(runtime.Client):
+class Client(client.Client):
     """The lab's client, with IRC's lines."""
 
     def encoded(self, message: Message) -> bytes:
-        """See `common.runtime.Client`."""
+        """See `common.client.Client`."""
         if not isinstance(message, Line):
             raise TypeError(f"{message} is no line of IRC")
         return written(message)

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from common.client import Client
 from common.levers import COMMON, Lever, Levers
-from common.runtime import Client
 from common.session import Person
 
 from . import tls

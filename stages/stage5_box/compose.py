@@ -7,8 +7,8 @@ from typing import Final
 
 from nacl.public import PrivateKey
 
+from common.client import Client
 from common.levers import COMMON, Lever, Levers
-from common.runtime import Client
 from common.session import Person
 
 from . import tls

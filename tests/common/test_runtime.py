@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from common import runtime as runtime_module
+from common import client as client_module
+from common.client import Client
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.limits import Limits
 from common.messages import Say
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Close, Send, ServerEffect
 from common.what_if.framing_none import WhateverArrives
 from common.wire import LineReader, Reader
@@ -267,7 +268,7 @@ def test_client_whose_connection_is_cut_comes_back_and_talks_on() -> None:
 
 
 def test_client_waits_longer_each_time_and_then_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime_module, "AGAIN_SECONDS", (0.0, 0.01, 0.02))
+    monkeypatch.setattr(client_module, "AGAIN_SECONDS", (0.0, 0.01, 0.02))
 
     async def conversation() -> None:
         async with room() as house:
@@ -282,7 +283,7 @@ def test_client_waits_longer_each_time_and_then_gives_up(monkeypatch: pytest.Mon
 
 
 def test_client_gives_up_on_a_server_that_takes_it_and_cuts_it_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime_module, "AGAIN_SECONDS", (0.0, 0.01, 0.02))
+    monkeypatch.setattr(client_module, "AGAIN_SECONDS", (0.0, 0.01, 0.02))
 
     async def conversation() -> None:
         async def hang_up(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:

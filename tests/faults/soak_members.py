@@ -14,10 +14,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from common.client import TLS_NAME, Client
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.levers import Levers
-from common.runtime import TLS_NAME, Client
 from common.session import Address, Person, Show
 from stages import Stage
 

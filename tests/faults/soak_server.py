@@ -53,7 +53,7 @@ def held(runtime: ServerRuntime) -> dict[str, int]:
         "tasks": len(asyncio.all_tasks()),
         "connections": len(runtime.connections),
         "open": len(runtime.open),
-        "working": runtime.working,
+        "working": runtime.slow_work.number,
         "threads": threading.active_count(),
     }
 

@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import stages
+from common.client import Client
 from common.files import read_checked
 from common.hosts import ThisMachine
 from common.levers import Levers
-from common.runtime import Client
 from common.session import Person
 from stages.stage5_box.accounts import Accounts
 from stages.stage5_box.box import identity

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 import stages
-from common import hosts, runtime
+from common import client, hosts
+from common.client import Client
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.lan import Lan, ip_command
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Person
 from lab.hosting import running_server, start_client
 from stages.stage2_hashed_auth.accounts import Accounts
@@ -169,10 +170,10 @@ def test_what_is_typed_while_nobody_can_hear_it_is_told() -> None:
 def test_long_wait_is_told_and_an_end_in_the_middle_of_a_handshake_is_no_alarm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runtime, "AGAIN_SECONDS", (0.01, 0.02))
-    monkeypatch.setattr(runtime, "TOLD_SECONDS", 0.0)
-    assert not isinstance(runtime.not_the_server(ConnectionResetError(104, "reset")), runtime.NotTheServer)
-    assert isinstance(runtime.not_the_server(OSError("wrong version")), runtime.NotTheServer)
+    monkeypatch.setattr(client, "AGAIN_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(client, "TOLD_SECONDS", 0.0)
+    assert not isinstance(client.not_the_server(ConnectionResetError(104, "reset")), client.NotTheServer)
+    assert isinstance(client.not_the_server(OSError("wrong version")), client.NotTheServer)
 
     async def conversation() -> list[str]:
         member = Member()
@@ -183,7 +184,7 @@ def test_long_wait_is_told_and_an_end_in_the_middle_of_a_handshake_is_no_alarm(
             raise LabError("Cannot reach it.")
 
         member.client = Client(session, member.show, lambda: None, nobody)  # type: ignore[arg-type, return-value]
-        member.client._whispers = type("Closed", (), {"close": lambda self: None})()
+        member.client._whispers = type("Closed", (), dict.fromkeys(("close", "nobody_is_there"), lambda self: None))()
         member.client._since = 0.0
         member.client.connection_lost(None)
         await member.client.ended.wait()

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 import stages
+from common.client import TLS_NAME
 from common.levers import Levers
-from common.runtime import TLS_NAME
 from common.session import Person
 from common.wire import encode
 from stages import Stage

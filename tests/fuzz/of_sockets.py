@@ -15,10 +15,11 @@ from random import Random
 from typing import Any, Final
 
 import stages
+from common.client import TLS_NAME, Client
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import TLS_NAME, Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Person
 from stages import Stage
 from tests.fuzz.cases import Make, holed, pieces

@@ -13,7 +13,7 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from common import runtime
+from common import client, runtime, whispers
 from lab import pcapng
 from lab.dissector import lua
 
@@ -44,7 +44,7 @@ class Sent:
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
         """Stand between every session and its transport."""
-        for kind in (runtime._Connection, runtime.Client, runtime._Whispers):
+        for kind in (runtime._Connection, client.Client, whispers.Whispers):
             patch.setattr(kind, "connection_made", self._with_spy(kind.connection_made))
 
     def _with_spy(self, honest: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

@@ -36,7 +36,7 @@ def cell(name: str, stage: int, levers: str) -> Cell:
 def test_family_is_whole_and_not_in_the_matrix_of_all() -> None:
     assert set(NAMES) == {
         *("silent_connections", "slow_logins", "stopped_reader", "giant_lines", "message_flood", "churn"),
-        *("hash_exhaustion", "handshake_flood"),
+        *("hash_exhaustion", "handshake_flood", "datagram_flood"),
     }
     assert not {attack.name for attack in attacks.catalogue()} & set(NAMES)
 
@@ -50,7 +50,9 @@ def test_each_is_held_where_its_means_exists_and_names_what_breaks_it(attack: At
     assert goal.wins == "starved"
 
 
-@pytest.mark.parametrize(("name", "stage"), [("silent_connections", 1), ("stopped_reader", 1), ("hash_exhaustion", 2)])
+@pytest.mark.parametrize(
+    ("name", "stage"), [("silent_connections", 1), ("stopped_reader", 1), ("hash_exhaustion", 2), ("datagram_flood", 3)]
+)
 def test_limits_are_what_holds_it(name: str, stage: int) -> None:
     held, broken = cell(name, stage, ""), cell(name, stage, "limits=off")
     assert (held.verdict, held.expected) == ("held", "held"), held.reason

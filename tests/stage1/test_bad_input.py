@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from common.client import ALARMS_APART, Client
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.limits import DATAGRAM_BYTES, LINE_BYTES, Limits
 from common.messages import Whisper
-from common.runtime import ALARMS_APART, Client
 from common.session import notice
 from common.wire import encode_datagram
 from stages.stage1_plaintext.client import ClientSession

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from common.limits import Limits
-from common.runtime import SLOW_AT_ONCE
+from common.slow_work import SLOW_AT_ONCE
 from common.wire import decoder
 from stages.stage2_hashed_auth.accounts import Accounts
 from stages.stage2_hashed_auth.client import ClientSession
@@ -85,7 +85,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def busy(house: House, number: int) -> None:
     """Wait until so many connections wait for slow work."""
-    await until(lambda: house.runtime.working == number)
+    await until(lambda: house.runtime.slow_work.number == number)
 
 
 def test_hundred_slow_logins_never_hold_up_a_message_of_those_inside(server: Server, hashing: Gated) -> None:
@@ -100,7 +100,7 @@ def test_hundred_slow_logins_never_hold_up_a_message_of_those_inside(server: Ser
                 await bob.sees(f"message {number}")
                 bob.says(f"/whisper alice answer {number}")
                 await alice.sees(f"answer {number}")
-            assert house.runtime.working == 100
+            assert house.runtime.slow_work.number == 100
             hashing.gate.set()
             answers = [await guest.rest() for guest in guests]
             assert [[message["code"] for message in answer] for answer in answers] == [["wrong-password"]] * 100
@@ -195,7 +195,7 @@ def test_client_that_hangs_up_while_its_password_is_checked_leaves_nothing_behin
             alice.says("who was that?")
             while (show := await bob.next()).text != "who was that?":
                 assert show.text in {"carol joined, from 127.0.0.1", "carol left"}
-            assert house.runtime.working == 0
+            assert house.runtime.slow_work.number == 0
             assert server.room.session("carol") is None
 
     run(conversation())
@@ -314,7 +314,7 @@ def check_refused(server: Server, data: bytes, code: str) -> None:
             assert (refused["type"], refused["code"]) == ("refused", code)
             assert "sesamesesame" not in refused["reason"] or "name" in refused["reason"]
             assert "1234" not in refused["reason"]
-            assert house.runtime.working == 0
+            assert house.runtime.slow_work.number == 0
             alice.says("all quiet")
             await bob.sees("all quiet")
 

@@ -15,11 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from common.client import TLS_NAME, Client
 from common.errors import LabError
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import Limits
-from common.runtime import TLS_NAME, Client, ServerRuntime
+from common.runtime import ServerRuntime
 from common.session import Address, Person
 from stages.stage4_tls import compose, tls
 from tests.room import Member, Peer, leave, run
@@ -193,7 +194,7 @@ def test_handshake_that_stands_still_is_cut(tmp_path: Path) -> None:
 
 
 def test_server_that_says_nothing_is_not_waited_for_for_ever(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.runtime.TLS_SECONDS", 0.2)
+    monkeypatch.setattr("common.client.TLS_SECONDS", 0.2)
 
     async def scenario() -> None:
         listener = await ThisMachine().listen(0)
@@ -202,7 +203,7 @@ def test_server_that_says_nothing_is_not_waited_for_for_ever(made: Path, monkeyp
             with pytest.raises(LabError, match="Nothing was sent"):
                 await silent.member(stack, "alice")
         listener.close()
-        silent.runtime.pool.shutdown()
+        silent.runtime.slow_work.pool.shutdown()
 
     run(scenario(), 5)
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from common.client import TLS_NAME
 from common.errors import LabError
-from common.runtime import TLS_NAME
 from lab.certificates import DAY, WEAK_BITS, Issuer, Wish, issued, lab_authority, pem
 from stages.stage4_tls import tls
 from stages.stage4_tls.what_if import pin_server_key

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import stages
+from common.client import TLS_NAME
 from common.errors import LabError
 from common.levers import Levers
-from common.runtime import TLS_NAME
 from common.session import Person
 from stages.stage4_tls import tls
 

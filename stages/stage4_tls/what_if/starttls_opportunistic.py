@@ -6,8 +6,8 @@ against whoever would object. (Mail between servers was long sent so: RFC 3207, 
 
 import socket
 
+from common.client import Client
 from common.errors import LabError
-from common.runtime import Client
 
 
 class OpportunisticClient(Client):
