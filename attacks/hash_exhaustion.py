@@ -25,7 +25,7 @@ from common.wire import encode
     ),
 )
 async def hash_exhaustion(foothold: Foothold, goal: Goal) -> Claim:
-    """A good password hash is slow on purpose: it takes the server's processor a fortieth of a second and 64 MiB to say
+    """A good password hash is slow on purpose: it takes the server's processor a fortieth of a second and 19 MiB to say
     that a password is wrong. Mallory logs in, with any name and any password, and hangs up without waiting for the
     answer; and again, hundreds of times a second. The room goes on talking, because hashing is done beside it, two at a
     time. But whoever wants to come in stands in a queue behind people who have gone, and each of those still has a

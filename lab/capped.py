@@ -25,7 +25,7 @@ from lab.hosting import serve_for_good
 from stages import Stage
 
 MEMORY: Final = 192 * 1024 * 1024
-"""What the server may take beyond what it has when it starts, in bytes: two Argon2id hashes of 64 MiB, and a room."""
+"""What the server may take beyond what it has when it starts, in bytes: a room, and a few hashes of 19 MiB at once."""
 LOOK_SECONDS: Final = 0.02
 """How often its memory is looked at."""
 START_SECONDS: Final = 20.0

@@ -99,7 +99,7 @@ def _arrow(frame: Frame, packet: Packet, listener: Listener, numbers: Numbers) -
     said = [str(heard.fields["type"]) for heard in listener.hear(frame.data)]
     source, target = _card(frame.data[6:12], packet.source[0]), _card(frame.data[:6], packet.target[0])
     text = _about(packet, numbers)
-    if packet.transport != "ARP":
+    if packet.transport != "ARP" or packet.about.startswith("who has"):  # an ARP answer names both
         text += f" as {name_of(packet.source[0])}" * (source != name_of(packet.source[0]))
         text += f" for {name_of(packet.target[0])}" * (target != name_of(packet.target[0]))
     to_all = frame.data[0] & 1

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import stages
 from common.text import printable
-from lab.answers import Unreadable, shown
+from lab.answers import Unreadable, Value
 from lab.fact import Fact
 from lab.last_run import Run, last_run
 from lab.question_file import Option, Question, plain
@@ -59,6 +59,8 @@ def answer_of(stage: int, question: Question) -> str:
 
 
 def _chosen(question: Question, typed: str, order: Sequence[Option]) -> list[Option]:
+    if order and question.several and _letters_of(typed, order):
+        typed = " ".join(typed.strip())  # bcd: b, c and d
     words = [word.strip("().:") for word in re.split(r"[\s,;+&]+|\band\b", typed.casefold()) if word.strip("().:")]
     if order and words and all(re.fullmatch(r"[a-z]", word) for word in words):
         found = [_lettered(word, order) for word in dict.fromkeys(words)]
@@ -67,6 +69,13 @@ def _chosen(question: Question, typed: str, order: Sequence[Option]) -> list[Opt
     if len(found) > 1 and not question.several:
         raise Unreadable("One of them is right: choose one.")
     return found
+
+
+def _letters_of(typed: str, order: Sequence[Option]) -> bool:
+    """Is it nothing but letters of the options, each once?"""
+    letters = typed.strip().casefold()
+    places = {ord(letter) - ord("a") for letter in letters}
+    return bool(letters) and len(places) == len(letters) and all(0 <= place < len(order) for place in places)
 
 
 def _lettered(letter: str, order: Sequence[Option]) -> Option:
@@ -109,13 +118,18 @@ def _short(question: Question, typed: str) -> Judged:
     return Judged(False, question.otherwise)
 
 
+def _plainly(value: Value) -> str:
+    """As it was typed: ports and frame numbers are written without gaps."""
+    return str(value) if isinstance(value, int) else printable(value)
+
+
 def _run(question: Question, fact: Fact, typed: str) -> Judged:
     value = fact.read(typed)
     if value in fact.right:
         return Judged(True)
     for values, says in fact.wrong:
         if value in values:
-            return Judged(False, says.replace("{n}", shown(value)))
+            return Judged(False, says.replace("{n}", _plainly(value)))
     near = isinstance(value, int) and any(isinstance(right, int) and abs(value - right) == 1 for right in fact.right)
-    beside = f"{shown(value)} is one beside it. " if near else ""
+    beside = f"{_plainly(value)} is one beside it. " if near else ""
     return Judged(False, f"{beside}{question.otherwise}")

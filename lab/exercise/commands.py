@@ -59,6 +59,7 @@ def check(stage: Stage) -> click.Command:
 
         from lab.exercise import noted
         from lab.exercise.check import check
+        from lab.exercise.program import NOT_WRITTEN
         from lab.exercise.shown import show
         from lab.verbs import by_make
 
@@ -70,7 +71,8 @@ def check(stage: Stage) -> click.Command:
         if outcome.passed and not (only or folder):
             noted.note(stage, "passed")
         if outcome.next:
-            noted.at(stage, outcome.next.helps)
+            unwritten = outcome.next.observed.startswith(NOT_WRITTEN)  # whose hint is not shown
+            noted.at(stage, outcome.next.helps, hint_shown="" if unwritten or json else outcome.next.hint)
         raise SystemExit(PASSED if outcome.passed or by_make() else FAILED)
 
     return command

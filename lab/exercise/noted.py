@@ -3,6 +3,7 @@
 from typing import Literal
 
 from lab import progress
+from lab.hints import of
 from stages import Stage
 
 
@@ -11,6 +12,8 @@ def note(stage: Stage, how: Literal["begun", "passed", "given-up"]) -> None:
     progress.note(stage.number, exercise=how)
 
 
-def at(stage: Stage, requirement: str) -> None:
-    """The person is at this requirement: `lab hint` helps with it."""
-    progress.note(stage.number, at=requirement)
+def at(stage: Stage, requirement: str, *, hint_shown: str) -> None:
+    """The person is at this requirement: `lab hint` helps with it. hint_shown: where a check has shown the first of its
+    hints already, the next is the second."""
+    first, *_ = of(stage.number, requirement)
+    progress.note(stage.number, hint=(requirement, 1) if hint_shown == first else None, at=requirement)

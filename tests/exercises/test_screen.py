@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import stages
+from lab import hints
 from lab.cli import run
-from lab.exercise import declared, sealed_how, workspace
+from lab.exercise import declared, noted, sealed_how, workspace
 from lab.exercise.outcome import Outcome, Result, Status
 from lab.exercise.shown import show
 from stages.stage3_symmetric import room_key
@@ -102,3 +103,12 @@ def test_check_by_make_succeeds_when_it_ran_to_a_verdict(
     (folder / "client.py").unlink()
     assert run(["stage-1", "check"]) == 2
     assert "there is no client.py in it" in capsys.readouterr().err
+
+
+def test_hint_that_a_check_has_shown_is_not_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    stage = stages.find(2)
+    noted.at(stage, "same-time", hint_shown="")
+    assert hints.next_grade(2, "same-time") == 1
+    noted.at(stage, "same-time", hint_shown=hints.of(2, "same-time")[0])
+    assert hints.next_grade(2, "same-time") == 2

@@ -95,6 +95,11 @@ def test_what_goes_to_all_belongs_to_no_other_host(capsys: pytest.CaptureFixture
     assert drawn(capsys, "--mermaid")[3] == "    Note over h0: to all: 1: ARP who has 10.13.37.22?"
 
 
+def test_question_by_arp_in_anothers_name_says_whose(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_bytes(pcap(arp(1, SERVER, ALICE, card="mallory")))
+    assert "ARP who has 10.13.37.21? as server" in "\n".join(drawn(capsys))
+
+
 def test_tls_dns_fragments_and_strangers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     records = [
         b"\x16\x03\x01\0\x10\x01",

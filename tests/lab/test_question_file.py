@@ -146,6 +146,13 @@ def test_what_is_no_choice_is_said_to_be_none(typed: str, sentence: str, tmp_pat
         judge(1, question, typed, question.option)
 
 
+@pytest.mark.parametrize("typed", ["ab", "BA", "a b", "a,b"])
+def test_letters_may_be_run_together_where_several_hold(typed: str, tmp_path: Path) -> None:
+    both = CHOICE.replace('says = "That is not it."', "right = true")
+    (question,) = read(write(tmp_path, both)).values()
+    assert judge(1, question, typed, question.option).right
+
+
 def test_letters_mean_nothing_where_no_order_was_shown(tmp_path: Path) -> None:
     (question,) = read(write(tmp_path, CHOICE)).values()
     with pytest.raises(Unreadable, match="is none of the options"):
