@@ -30,6 +30,7 @@ TEXT = """The Progressive Security Lab: a chat room, built again and again, atta
   make diff FROM=2 TO=3             what a stage changes: the lesson, in colour
   make wireshark                    the last run's capture in Wireshark, with the lab's dissector (FILE=)
   make flow                         the same capture drawn, as a sequence diagram (FILE=)
+  make crack FILE=accounts.sqlite   guess the passwords in a stolen database, on all cores (ARGS="--words LIST")
   make doctor                       which network can be had here, why not the other, the ways round
   make test                         all tests
   make check                        lint, types, import rules

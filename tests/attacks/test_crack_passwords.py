@@ -145,3 +145,15 @@ def test_hashcat_cracks_what_is_exported(hashing: Hashing, mode: str, tmp_path: 
     done = subprocess.run([*command, *own], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert (tmp_path / "found").exists(), done.stdout + done.stderr
     assert (tmp_path / "found").read_text().rstrip().endswith(":dragon")
+
+
+def test_by_make_it_is_no_failure_that_nothing_was_found_and_without_a_file_a_sentence_says_what_to_type(
+    tmp_path: Path, start: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_EXPECT", "1")
+    strong = database(tmp_path, carol=Sha256().hash(b"in no list at all"))
+    program = start(sys.executable, "-m", "lab", "crack", str(strong))
+    assert program.line().startswith("SHA-256: 0 of 1 found")
+    assert program.ends()[0] == 0
+    says = "Say which database of accounts, as a server keeps it: make crack FILE=accounts.sqlite\n"
+    assert start(sys.executable, "-m", "lab", "crack").ends() == (2, "", says)
