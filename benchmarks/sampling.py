@@ -79,10 +79,12 @@ def sampled(pid: int, file: Path) -> Iterator[list[Slice]]:
     file.unlink(missing_ok=True)
     os.kill(pid, BEGIN)
     yield slices
-    os.kill(pid, END)
     until = time.monotonic() + WRITTEN_SECONDS
     while not file.exists():
         if time.monotonic() > until:
             raise LabError("The server that was looked at wrote nothing down; is it still there?")
-        time.sleep(0.01)  # it writes whole, but tells nobody when
+        # Again and again: a signal that comes between Python's last look for one and the wait of an idle event loop is
+        # not seen before something else happens, and nothing else will.
+        os.kill(pid, END)
+        time.sleep(0.05)  # it writes whole, but tells nobody when
     slices += msgspec.json.decode(file.read_bytes(), type=list[Slice])
