@@ -20,21 +20,25 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common import console, terminal, threads
+from common import terminal
 from common.client import TLS_NAME, Client, not_the_server
 from common.errors import LabError
 from common.files import sweep, user_data
 from common.hosts import ThisMachine
 from common.levers import Levers
 from common.limits import PASSPHRASE_CHARACTERS, Limits
-from common.runtime import ServerRuntime
 from common.session import ClientSession, Person, Show
 from common.text import NAME_PATTERN, NAME_RULE
 from common.what_if import display_raw, limits_off
 from common.what_if.framing_none import WhateverArrives
 from common.wire import LineReader, Reader
+
+if TYPE_CHECKING:  # a client needs nothing of the server's, and its person waits for the prompt
+    from common.console import Operated
+    from common.runtime import ServerRuntime
+    from common.threads import ThreadServer
 
 
 def reader_for(levers: Levers) -> Callable[[], Reader]:
@@ -210,6 +214,8 @@ def run_server(work: Coroutine[Any, Any, None], *, tls: bool) -> None:
         return
     import uvloop
 
+    from common import console
+
     sys.unraisablehook = console.complain
     while (free := os.open(os.devnull, os.O_RDWR)) < 3:  # started without stdin: libuv wants no socket in its place
         pass
@@ -218,6 +224,9 @@ def run_server(work: Coroutine[Any, Any, None], *, tls: bool) -> None:
 
 
 async def _serve(package: str | None, options: argparse.Namespace, warning: str) -> None:
+    from common import console, threads
+    from common.runtime import ServerRuntime
+
     compose = importlib.import_module(f"{package}.compose")
     levers = Levers.parse(options.levers, compose.LEVERS)
     folder = data_folder(options, package, "server")
@@ -258,8 +267,9 @@ def say_ready() -> None:
             sock.sendto(b"READY=1", "\0" + path[1:] if path.startswith("@") else path)
 
 
-def _in_turn(loop: asyncio.AbstractEventLoop, runtime: ServerRuntime, server: console.Operated, line: str) -> None:
+def _in_turn(loop: asyncio.AbstractEventLoop, runtime: "ServerRuntime", server: "Operated", line: str) -> None:
     """The operator typed a line: the event loop takes it, between two messages."""
+    from common import console
 
     def take() -> None:
         effects, answer = console.typed(server, line)
@@ -269,8 +279,10 @@ def _in_turn(loop: asyncio.AbstractEventLoop, runtime: ServerRuntime, server: co
     loop.call_soon_threadsafe(take)
 
 
-def _operate_threads(threaded: threads.ThreadServer, server: console.Operated, line: str) -> None:
+def _operate_threads(threaded: "ThreadServer", server: "Operated", line: str) -> None:
     """The operator typed a line: it waits for its turn, as every client does."""
+    from common import console
+
     with threaded.lock:
         effects, answer = console.typed(server, line)
         threaded.perform(None, effects)
@@ -323,6 +335,8 @@ def _chat(package: str | None, options: argparse.Namespace, stage: Any) -> None:
     if levers["runtime"] != "threads":
         asyncio.run(terminal.converse(options.name, start, rows_for(levers)))
     else:
+        from common import threads
+
         udp = threads.datagram_socket(host.address)
         session = make_session(udp.getsockname()[1])
         try:
