@@ -17,6 +17,7 @@ NO_SKIP = bool(os.environ.get("CI") or os.environ.get("LAB_NO_SKIP"))
 TOOLS = {
     "nc": "netcat-openbsd",
     "faketime": "faketime",
+    "hashcat": "hashcat pocl-opencl-icd ocl-icd-libopencl1",
     "ngircd": "ngircd",
     "ping": "iputils-ping",
     "setsid": "util-linux",
