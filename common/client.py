@@ -89,7 +89,7 @@ class Client(asyncio.Protocol):
         self._waits = iter(AGAIN_SECONDS)
         self._connecting: asyncio.Task[None] | None = None
         self._decoder = decoder(session.accepts)
-        self._whispers = Whispers(self, queue, limits.whisper_queues)
+        self._whispers = Whispers(self, queue, limits)
         self._alarms: dict[str, int] = {}
 
     @classmethod

@@ -20,8 +20,8 @@ ROSTER_PAGE = 250
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server grants its clients, and a client those who whisper to it. Against whom each stands is in the
-    attacks of the family `dos`.
+    """What one server grants its clients, and a client its server and those who whisper to it. Against whom each
+    stands is in the attacks of the family `dos`.
 
     connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them. Once all places are
         taken, who has not joined gives theirs up for somebody from elsewhere (`common.places`).
@@ -40,6 +40,8 @@ class Limits:
     turns_by_address: those that wait for slow work take turns by address, so that a thousand logins from one machine
         are one in the queue of everybody else; and whoever has hung up loses theirs (password-hash exhaustion).
     linger_seconds: how long a refused peer has to read why, before the connection is cut.
+    members: what a client grants its server: so many may be in the room at once. One that invents names without end
+        would fill the client's memory.
     whisper_queues: what a client grants: for so many members, the first of the roster, the kernel keeps what they
         whisper in a queue of their own, which nobody else's datagrams fill (datagram flood). In a larger room the rest
         share one with whoever else sends; and so does a member whose whispers come from another address than the
@@ -57,4 +59,5 @@ class Limits:
     waiting_for_work: int = 200
     turns_by_address: bool = True
     linger_seconds: float = 2.0
+    members: int = 20_000
     whisper_queues: int = 64

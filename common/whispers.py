@@ -9,7 +9,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from common.limits import DATAGRAM_BYTES
+from common.errors import LabError
+from common.limits import DATAGRAM_BYTES, Limits
 from common.messages import Left, Message, Presence
 from common.session import (
     Address,
@@ -38,10 +39,11 @@ class Whispers(asyncio.DatagramProtocol):
 
     transport: asyncio.DatagramTransport
 
-    def __init__(self, client: Hears, queue: Callable[[Address], socket.socket | None], most: int) -> None:
+    def __init__(self, client: Hears, queue: Callable[[Address], socket.socket | None], limits: Limits) -> None:
         self.client = client
         self._queue = queue
-        self._most = most
+        self._limits = limits
+        self._there: set[str] = set()
         self._queues: dict[str, socket.socket] = {}
         """By the member's name."""
 
@@ -59,19 +61,25 @@ class Whispers(asyncio.DatagramProtocol):
             self.transport.sendto(data, address)
 
     def who_is_there(self, message: Message) -> None:
-        """The server says who is there, or who has come or gone."""
+        """The server says who is there, or who has come or gone. Raises LabError where it names too many."""
         if isinstance(message, Left):
+            self._there.discard(message.name)
             self._forget(message.name)
         for member in [message] if isinstance(message, Presence) else getattr(message, "members", ()):
+            self._there.add(member.name)
             self._forget(member.name)
-            if member.name == self.client.session.name or len(self._queues) >= self._most:
+            if member.name == self.client.session.name or len(self._queues) >= self._limits.whisper_queues:
                 continue
             if sock := self._queue((member.address, member.udp_port)):
                 self._queues[member.name] = sock
                 asyncio.get_running_loop().add_reader(sock, self._read, sock)
+        if len(self._there) > self._limits.members:
+            most = f"{self._limits.members:,}"
+            raise LabError(f"The server names more than {most} members at once. No room is so large; this client left.")
 
     def nobody_is_there(self) -> None:
         """The connection ended: who is there has to be learnt anew."""
+        self._there.clear()
         for name in list(self._queues):
             self._forget(name)
 

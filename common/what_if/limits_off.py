@@ -26,5 +26,6 @@ def without(limits: Limits) -> Limits:
         waiting_for_work=ENDLESS,
         turns_by_address=False,
         linger_seconds=limits.linger_seconds,
+        members=ENDLESS,
         whisper_queues=0,
     )

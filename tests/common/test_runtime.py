@@ -228,6 +228,37 @@ def test_framing_decides_whether_the_second_of_two_messages_is_lost(
     run(conversation())
 
 
+def test_client_leaves_a_server_that_names_members_without_end_and_one_that_comes_and_goes_is_one() -> None:
+    person = {"address": "127.0.0.1", "udp_port": 9}
+
+    async def conversation() -> None:
+        async def attend(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+            await incoming.readline()
+            messages: list[dict[str, Any]] = [{"type": "roster", "members": [], "more": False}]
+            messages += [{"type": "joined", "name": "bob", **person}, {"type": "left", "name": "bob"}] * 10
+            messages += [{"type": "joined", "name": f"m{number}", **person} for number in range(6)]
+            outgoing.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+            await incoming.read()
+            outgoing.close()
+            await outgoing.wait_closed()
+
+        server = await asyncio.start_server(attend, "127.0.0.1", 0)
+        member, address = Member(), server.sockets[0].getsockname()
+        member.client = await Client.start(
+            *(ThisMachine(), address, lambda port: ClientSession("alice", port), member.show),
+            limits=Limits(members=5),
+        )
+        await member.client.ended.wait()
+        assert [show.text for show in member.seen[-2:]] == [
+            "m4 joined, from 127.0.0.1",
+            "The server names more than 5 members at once. No room is so large; this client left.",
+        ]
+        server.close()
+        await server.wait_closed()
+
+    run(conversation())
+
+
 def test_client_that_cannot_write_down_what_it_accepts_shows_only_that_and_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
