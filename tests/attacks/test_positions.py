@@ -99,6 +99,7 @@ def test_attack_that_takes_no_position_is_not_said_to_be_on_the_path() -> None:
 
 def test_spoofer_who_forwards_nothing_is_not_said_to_be_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.bench.PATIENCE", 0.2)
+    monkeypatch.setattr("common.dns.SECONDS_A_TRY", 0.2)  # no answer comes, to any of them
     monkeypatch.setattr(LanHost, "sysctl", _without_forwarding(LanHost.sysctl))
     cell = judged("arp_spoofing")
     assert cell.verdict == "held"
@@ -118,12 +119,15 @@ def _without_forwarding(honest: Callable[[LanHost, str, str], None]) -> Callable
     ("way", "words", "why"),
     [
         ("arp_spoofing", "arp=static", r"^Alice has a static entry for 10\.13\.37\.10: what she was told"),
-        ("arp_spoofing", "arp_inspection=on", r"^not one forged ARP frame .*: in 3 s no answer came to what she told"),
+        ("arp_spoofing", "arp_inspection=on", r"^not one forged ARP frame .*: in 1 s no answer came to what she told"),
         ("dns_spoofing", "arp=static", r"^Alice has a static entry for 10\.13\.37\.2: what she was told"),
         ("dns_spoofing", "dns=pinned-answer", r"^Alice knows the server's address beforehand"),
     ],
 )
-def test_defence_of_the_lan_holds_the_way_and_the_verdict_says_why(way: str, words: str, why: str) -> None:
+def test_defence_of_the_lan_holds_the_way_and_the_verdict_says_why(
+    way: str, words: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arp, "TAKING_SECONDS", 1.0)
     cell = judged(way, words=words)
     assert cell.verdict == "held"
     assert re.search(why, cell.reason), cell.reason

@@ -13,7 +13,7 @@ from lab.audit_blocks import blocks, cited
 from lab.bench import Bench, Cell
 from lab.verbs import Options
 from stages import Stage
-from tests.audits.pages import Run, each_stage, expected_verdicts
+from tests.audits.pages import FIELD, Run, each_stage, expected_verdicts
 
 
 @each_stage
@@ -53,7 +53,11 @@ def test_regenerate_writes_nothing_where_a_finding_is_no_longer_true(
     async def verdicts(bench: Bench, ran: dict[Stage, list[Cell]], of: list[Stage]) -> dict[tuple[str, int], str]:
         return expected_verdicts()
 
+    async def of_field(*_: object) -> tuple[dict[Path, str], list[str]]:
+        return {FIELD[0]: "another page"}, []
+
     monkeypatch.setattr(audits, "evidence_of", held)
+    monkeypatch.setattr("lab.field.audit.renewed", of_field)
     monkeypatch.setattr(audits, "verdicts_of", verdicts)
     monkeypatch.setattr(audits, "write_text", write)
     assert asyncio.run(audits.regenerate((), Options(network="loopback", json=True))) == 1

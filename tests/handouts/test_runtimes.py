@@ -8,8 +8,9 @@ from benchmarks import runtimes
 
 
 def test_threads_are_many_and_freeze_where_one_member_sleeps_and_the_loop_does_not(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(runtimes, "FROZEN", 1500.0)  # a loop that is not frozen takes milliseconds
     runtimes.main(["--members", "10", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["threads"]["threads"] > 10 > found["asyncio"]["threads"]

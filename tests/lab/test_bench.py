@@ -350,9 +350,8 @@ def test_server_that_crashes_in_a_thread_is_no_verdict(monkeypatch: pytest.Monke
 
     async def threaded() -> None:
         async with Bench.open(NETWORK) as bench:
-            await bench.control(STAGE, Levers.parse("runtime=threads"))
+            await bench.control(STAGE, Levers.parse("runtime=threads"), patience=0.05)
 
-    monkeypatch.setattr("lab.bench.PATIENCE", 0.05)
     monkeypatch.setattr("stages.stage1_plaintext.server.ServerSession.relay", crash)
     with pytest.raises(RuntimeError, match="A thread crashed"):
         asyncio.run(threaded())

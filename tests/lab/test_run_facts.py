@@ -106,10 +106,11 @@ def test_whisper_frame_is_the_first_datagram_between_members(made: Runs) -> None
 def test_ports_are_those_in_the_headers(made: Runs) -> None:
     for number, run in made.items():
         syn = fields(run.path, "tcp.srcport", "frame.number", where="tcp.flags.syn == 1 && tcp.flags.ack == 0")
-        mine = [row for row in syn if row[1] in shown(run, "frame.number", f"ip.src == {alice(run)} && tcp")]
+        hers = shown(run, "frame.number", f"ip.src == {alice(run)} && tcp")
+        mine = [row for row in syn if row[1] in hers]
         assert [str(answer("server-port-of-client", run)), str(answer("syn-frame", run))] == mine[0], number
-        hers = shown(run, "udp.srcport", f'udp && ip.src == {alice(run)} && frame contains "whisper"')
-        assert str(answer("alice-udp-port", run)) == hers[0]
+        whispered = shown(run, "udp.srcport", f'udp && ip.src == {alice(run)} && frame contains "whisper"')
+        assert str(answer("alice-udp-port", run)) == whispered[0]
 
 
 def test_dns_query_frame_is_the_first_question(made: Runs) -> None:
