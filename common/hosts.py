@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Final
 
 from common.errors import LabError
@@ -62,6 +63,11 @@ def tcp_socket() -> socket.socket:
     return socket.socket(proto=socket.IPPROTO_TCP)
 
 
+def udp_socket() -> socket.socket:
+    """A UDP socket."""
+    return socket.socket(type=socket.SOCK_DGRAM)
+
+
 def watch(sock: socket.socket) -> None:
     """Let the kernel find out within half a minute that the other side is gone without a word, as when a cable is
     pulled: whoever only listens would wait for ever. A listener hands this on to what it accepts."""
@@ -100,8 +106,13 @@ def bound(sock: socket.socket, address: str, port: int) -> socket.socket:
     return sock
 
 
-def beside(new: socket.socket, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
-    """Put a new UDP socket at the port of another, connected to a peer; None where the system does not want that."""
+def beside(make: Callable[[], socket.socket], sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
+    """Put a new UDP socket at the port of another, connected to a peer; None where the system does not want that, or
+    has no descriptor left."""
+    try:
+        new = make()
+    except OSError:
+        return None
     try:
         for one in (sock, new):  # the first was bound without it: nobody else's program gets in
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -147,7 +158,7 @@ class ThisMachine(Host):
         return bound(socket.socket(type=socket.SOCK_DGRAM), self.address, port)
 
     def udp_queue(self, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
-        return beside(socket.socket(type=socket.SOCK_DGRAM), sock, peer)
+        return beside(udp_socket, sock, peer)
 
     def packet_socket(self) -> socket.socket:
         raise LabError(

@@ -60,6 +60,8 @@ class LanHost(Host):
         stock = self._stock.setdefault(kind, [])
         if not stock:
             _, descriptors = _order(self._orders, do="socket", family=socket.AF_INET, type=kind, number=AT_ONCE)
+            if not descriptors:  # the kernel drops what this process has no room for
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             stock.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
         return stock.pop()
 
@@ -80,7 +82,7 @@ class LanHost(Host):
         return bound(self.make(socket.SOCK_DGRAM), self.address, port)
 
     def udp_queue(self, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
-        return beside(self.make(socket.SOCK_DGRAM), sock, peer)
+        return beside(lambda: self.make(socket.SOCK_DGRAM), sock, peer)
 
     def packet_socket(self) -> socket.socket:
         return _packet_socket(self._orders, "eth0")

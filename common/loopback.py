@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 
 from common import dns, frames
 from common.errors import LabError
-from common.hosts import Host, beside, bound, connected, listening, tcp_socket
+from common.hosts import Host, beside, bound, connected, listening, tcp_socket, udp_socket
 from common.lan import CARDS, PLAN, Kind
 from common.session import Address
 
@@ -80,7 +80,7 @@ class LoopbackHost(Host):
         return sock
 
     def udp_queue(self, sock: socket.socket, peer: tuple[str, int]) -> socket.socket | None:
-        return beside(socket.socket(type=socket.SOCK_DGRAM), sock, peer)
+        return beside(udp_socket, sock, peer)
 
     def packet_socket(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -7,7 +7,7 @@ from anybody would drown everybody's whispers. Each of the first members therefo
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from common.errors import LabError
 from common.limits import DATAGRAM_BYTES, Limits
@@ -38,6 +38,8 @@ class Whispers(asyncio.DatagramProtocol):
     """The client's UDP port: one socket for whoever sends, and one for each of the first members."""
 
     transport: asyncio.DatagramTransport
+    queues: ClassVar[int] = 0
+    """How many there are in this process: a crowd of clients in one must not take all its descriptors."""
 
     def __init__(self, client: Hears, queue: Callable[[Address], socket.socket | None], limits: Limits) -> None:
         self.client = client
@@ -68,10 +70,11 @@ class Whispers(asyncio.DatagramProtocol):
         for member in [message] if isinstance(message, Presence) else getattr(message, "members", ()):
             self._there.add(member.name)
             self._forget(member.name)
-            if member.name == self.client.session.name or len(self._queues) >= self._limits.whisper_queues:
+            if member.name == self.client.session.name or Whispers.queues >= self._limits.whisper_queues:
                 continue
             if sock := self._queue((member.address, member.udp_port)):
                 self._queues[member.name] = sock
+                Whispers.queues += 1
                 asyncio.get_running_loop().add_reader(sock, self._read, sock)
         if len(self._there) > self._limits.members:
             most = f"{self._limits.members:,}"
@@ -93,6 +96,7 @@ class Whispers(asyncio.DatagramProtocol):
 
     def _close(self, name: str) -> None:
         if sock := self._queues.pop(name, None):
+            Whispers.queues -= 1
             asyncio.get_running_loop().remove_reader(sock)
             sock.close()
 

@@ -1,5 +1,6 @@
 """A member's whispers wait in a queue of their own: nobody else's datagrams fill it."""
 
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ async def told(member: Member, *kinds: str) -> list[str]:
     return [show.kind, show.sender, show.text]
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(whisper_queues=1)], ids=["all", "the first"])
+@pytest.mark.parametrize("limits", [Limits(), Limits(whisper_queues=2)], ids=["all", "one each"])
 def test_whisper_arrives_while_a_stranger_floods_the_port(stranger: socket.socket, limits: Limits) -> None:
     async def conversation() -> None:
         async with room(limits) as house:
@@ -48,7 +49,7 @@ def test_whisper_arrives_while_a_stranger_floods_the_port(stranger: socket.socke
     run(conversation())
 
 
-@pytest.mark.parametrize(("queues", "sender"), [(0, "alice"), (1, "carol")])
+@pytest.mark.parametrize(("queues", "sender"), [(0, "alice"), (2, "carol")])
 def test_without_a_queue_of_its_own_it_is_lost(stranger: socket.socket, queues: int, sender: str) -> None:
     async def conversation() -> None:
         async with room(Limits(whisper_queues=queues)) as house:
@@ -83,7 +84,14 @@ def test_who_goes_gives_the_queue_back_and_what_they_whispered_before_is_heard()
     run(conversation())
 
 
-def test_port_of_a_client_is_nobody_elses_and_a_queue_that_cannot_be_had_is_done_without() -> None:
+def no_descriptor() -> socket.socket:
+    """What a process gets that has too many files open."""
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_port_of_a_client_is_nobody_elses_and_a_queue_that_cannot_be_had_is_done_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def conversation() -> None:
         host = ThisMachine()
         with await host.bind_udp() as sock, await host.bind_udp() as other:
@@ -94,5 +102,8 @@ def test_port_of_a_client_is_nobody_elses_and_a_queue_that_cannot_be_had_is_done
                 with pytest.raises(OSError, match="in use"), socket.socket(type=socket.SOCK_DGRAM) as another:
                     another.bind(sock.getsockname())
             assert host.udp_queue(sock, ("255.255.255.255", 9)) is None
+            with monkeypatch.context() as patch:
+                patch.setattr("common.hosts.udp_socket", no_descriptor)
+                assert host.udp_queue(sock, other.getsockname()) is None
 
     run(conversation())
