@@ -23,8 +23,9 @@ class Limits:
     """What one server grants its clients, and a client its server and those who whisper to it. Against whom each
     stands is in the attacks of the family `dos`.
 
-    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them. Once all places are
-        taken, who has not joined gives theirs up for somebody from elsewhere (`common.places`).
+    connections: how many may be connected at once (`MAX=`), those in a TLS handshake among them.
+    gives_way: once all places are taken, who has not joined gives theirs up for somebody from elsewhere, as
+        `common.places` says (silent connections, from two machines).
     connections_per_address: how many of them from one address, so that one machine cannot take all places (silent
         connections). Half of all: a class behind one address translator (NAT) is thirty, or three hundred.
     join_seconds: how long a connection may stay without having joined, its TLS handshake included; from its beginning,
@@ -50,6 +51,7 @@ class Limits:
     """
 
     connections: int = 500
+    gives_way: bool = True
     connections_per_address: int = 250
     join_seconds: float = 10.0
     bytes_per_second: float = 256 * 1024

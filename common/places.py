@@ -40,7 +40,8 @@ class Places:
         limits = self.limits
         if self.there[holder.address] >= limits.connections_per_address:
             return f"This server takes {limits.connections_per_address} connections from one address; try later."
-        if len(self.holders) >= limits.connections and not self._somebody_gives_way(holder.address):
+        full = len(self.holders) >= limits.connections
+        if full and not (limits.gives_way and self._somebody_gives_way(holder.address)):
             return f"This server takes {limits.connections} connections, and has them; try later."
         self.holders[holder] = None
         self.there[holder.address] += 1

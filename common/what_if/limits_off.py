@@ -16,6 +16,7 @@ def without(limits: Limits) -> Limits:
     """The same, with nothing but the number of connections."""
     return Limits(
         connections=limits.connections,
+        gives_way=False,
         connections_per_address=limits.connections,
         join_seconds=1e6,
         bytes_per_second=1e15,

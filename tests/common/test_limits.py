@@ -290,10 +290,11 @@ def test_without_limits_nothing_is_bounded_but_the_number_of_connections() -> No
     on = Limits()
     off = without(on)
     assert off.connections == off.connections_per_address == on.connections
-    kept = {"connections", "linger_seconds", "turns_by_address", "whisper_queues"}
+    kept = {"connections", "linger_seconds", "turns_by_address", "gives_way", "whisper_queues"}
     bounds = [field.name for field in dataclasses.fields(Limits) if field.name not in kept]
     assert all(getattr(off, name) > 10 * getattr(on, name) or name == "connections_per_address" for name in bounds)
     assert not off.turns_by_address
+    assert not off.gives_way
     assert off.whisper_queues == 0
 
 
