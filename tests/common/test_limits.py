@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,25 @@ async def let_in(peer: Peer, name: str) -> bool:
     return answer is not None and answer["type"] == "roster"
 
 
+@contextlib.asynccontextmanager
+async def two_standing_handshakes(
+    limits: Limits, folder: Path
+) -> AsyncIterator[tuple[ServerRuntime, Address, list[Peer], contextlib.AsyncExitStack]]:
+    """A server in TLS, two connections from home that began a handshake there, and what closes what a test opens."""
+    levers = Levers.parse("", compose.LEVERS)
+    runtime = ServerRuntime(compose.server(levers, folder), limits)
+    listener = await ThisMachine().listen(0)
+    address = listener.getsockname()
+    await runtime.start(listener, compose.server_tls(levers, folder))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runtime.stop)
+        standing = [await peer_from(HOME, address, stack) for _ in range(2)]
+        for peer in standing:
+            await peer.send(HELLO)
+        await until(lambda: runtime.places.there[HOME] == 2)
+        yield runtime, address, standing, stack
+
+
 def test_one_address_cannot_take_every_place() -> None:
     async def conversation() -> None:
         limits = Limits(connections=6, connections_per_address=3, linger_seconds=60)
@@ -111,17 +130,7 @@ def test_two_addresses_cannot_take_every_place_with_silence_and_who_has_joined_k
 
 def test_standing_handshake_gives_way(tmp_path: Path) -> None:
     async def conversation() -> None:
-        levers = Levers.parse("", compose.LEVERS)
-        runtime = ServerRuntime(compose.server(levers, tmp_path), Limits(connections=2))
-        listener = await ThisMachine().listen(0)
-        address = listener.getsockname()
-        await runtime.start(listener, compose.server_tls(levers, tmp_path))
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(runtime.stop)
-            standing = [await peer_from(HOME, address, stack) for _ in range(2)]
-            for peer in standing:
-                await peer.send(HELLO)
-            await until(lambda: runtime.places.there[HOME] == 2)
+        async with two_standing_handshakes(Limits(connections=2), tmp_path) as (runtime, address, standing, stack):
             other = await peer_from(ELSEWHERE, address, stack)
             await other.send(HELLO)
             await until(lambda: runtime.places.there == {HOME: 1, ELSEWHERE: 1})
@@ -145,17 +154,12 @@ def test_addresses_are_forgotten_once_their_connections_are_gone() -> None:
 
 def test_handshake_takes_a_place_before_anything_is_said_and_gives_it_back(tmp_path: Path) -> None:
     async def conversation() -> None:
-        levers = Levers.parse("", compose.LEVERS)
-        runtime = ServerRuntime(compose.server(levers, tmp_path), Limits(connections_per_address=2))
-        listener = await ThisMachine().listen(0)
-        address = listener.getsockname()
-        await runtime.start(listener, compose.server_tls(levers, tmp_path))
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(runtime.stop)
-            standing = [await peer_from(HOME, address, stack) for _ in range(2)]
-            for peer in standing:
-                await peer.send(HELLO)
-            await until(lambda: runtime.places.there[HOME] == 2)
+        async with two_standing_handshakes(Limits(connections_per_address=2), tmp_path) as (
+            runtime,
+            address,
+            standing,
+            stack,
+        ):
             assert await end(await peer_from(HOME, address, stack)) == b""
             assert runtime.places.there == {HOME: 2}
             for peer in standing:
