@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,6 +26,8 @@ Network = Lan | Loopback
 
 MEMORY: Final = "/dev/shm"  # noqa: S108 - a folder of its own is made there, for this user only
 """Where a scene's files are kept, if it is there: writing "to the disk" takes no time, and all is thrown away."""
+PREFIX: Final = "lab-net-"
+NEW_SECONDS: Final = 10.0
 
 
 def memory() -> str | None:
@@ -48,15 +53,44 @@ def build(choice: str, folder: Path | None = None) -> tuple[Network, str]:
         return Loopback(), f"Running on the loopback network. {why}"
 
 
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for what is thrown away. It is locked as long as this process lives; what one that was killed has left
+    is thrown away by the next."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory(), ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            for other in folder.parent.glob(f"{PREFIX}*"):
+                _sweep(other)
+            yield folder
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Take a folder away if it is nobody's any more, and not so new that its owner is just about to lock it."""
+    with contextlib.suppress(OSError):  # another user's, one that is in use, or one that is gone by now
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(descriptor)
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > NEW_SECONDS:
+                shutil.rmtree(folder)
+        finally:
+            os.close(descriptor)
+
+
 @contextlib.asynccontextmanager
 async def running(choice: str, asked: Callable[[str], None] = lambda line: None) -> AsyncIterator[tuple[Network, str]]:
     """The network with its name server, until the block ends.
 
     asked: is given a line for every query that the name server gets, as it comes.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-", dir=memory(), ignore_cleanup_errors=True) as folder:
-        network, why = build(choice, Path(folder))
-        network.folder = Path(folder)
+    with _folder() as folder:
+        network, why = build(choice, folder)
+        network.folder = folder
         network.zone = {f"{name}.{DOMAIN}": host.address for name, host in network.hosts.items()}
         names = NameServer(network.zone, asked)
         try:

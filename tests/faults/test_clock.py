@@ -4,7 +4,7 @@ dates of certificates, and those survive a day."""
 import datetime
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from tests.programs import Program, listening
 from tests.stage4.test_tls import shake_hands
 from tests.stage4.transcript import Clock
 
+SHARED = Path("/dev/shm")
+"""Where the library keeps what its programs share."""
 LIBRARY = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 DAY, YEAR = datetime.timedelta(days=1), datetime.timedelta(days=400)
 
@@ -43,11 +45,14 @@ class Wall:
 
 
 @pytest.fixture
-def wall(tmp_path: Path, needs: Callable[[str], str]) -> Wall:
+def wall(tmp_path: Path, needs: Callable[[str], str]) -> Iterator[Wall]:
     """A clock that can be set; or the test is skipped with the package that has one."""
     beside = Path(needs("faketime")).resolve().parents[1] / "lib"
     library = next((str(found) for found in beside.rglob("libfaketime.so.1")), LIBRARY)
-    return Wall(tmp_path, library)
+    there = set(SHARED.glob("*faketime*"))
+    yield Wall(tmp_path, library)
+    for left in set(SHARED.glob("*faketime*")) - there:  # of programs that were killed
+        left.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5] if WHOLE else [5])
