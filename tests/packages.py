@@ -122,7 +122,8 @@ def licence(name: str) -> str:
     classifiers = [
         str(c).split(" :: ")[-1] for c in about.get_all("Classifier") or () if str(c).startswith("License ::")
     ]
-    said = [str(about["License-Expression"] or ""), str(about["License"] or "").split("\n")[0], *classifiers]
+    expression, text = (str(about[key]) if key in about else "" for key in ("License-Expression", "License"))
+    said = [expression, text.split("\n")[0], *classifiers]
     for each in said:
         spelled = SPELLED.get(each, each)
         if spelled and compatible(spelled):
