@@ -89,7 +89,7 @@ class Nursery:
         program.tell(lines.Import())
         await asyncio.wait([imported, program.trouble], timeout=IMPORT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         program.close()
-        if program.trouble.done() and not imported.done():
+        if program.trouble.done():  # also where it said that it was imported right after
             raise program.trouble.result()
         if not imported.done():
             raise Trouble(f"Your code is still being imported after {IMPORT_SECONDS:g} s: does it wait for something?")
