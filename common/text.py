@@ -47,10 +47,10 @@ def cells(character: str) -> int:
 
     They do about spacing marks, and about a variation selector, which makes the character before it an emoji.
     """
-    from wcwidth import wcwidth  # not before it is needed
+    from wcwidth import wcwidth  # its tables take longer to import than most commands take to run
 
     disputed = character == _EMOJI_STYLE or unicodedata.category(character) == "Mc"
-    return max(int(wcwidth(character)), int(disputed))
+    return max(wcwidth(character), int(disputed))
 
 
 def wrap(line: str, columns: int) -> list[str]:

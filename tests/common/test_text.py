@@ -49,6 +49,7 @@ def test_every_row_but_the_first_begins_with_the_mark(show: Show, width: int) ->
 
 @given(shows.filter(lambda show: show.text.isprintable()), columns)
 @example(Show("room", "x" * 67 + "alice: send the money", "mallory"), 76)
+@example(Show("direct", "\U0001f3fb", "00000"), 10)  # a skin tone alone: of no width to some, two cells to others
 def test_terminal_shows_each_row_in_a_line_of_its_own(show: Show, width: int) -> None:
     screen = pyte.Screen(width, 100)
     pyte.Stream(screen).feed("\r\n".join(expected := rows(show, width)[:99]))
