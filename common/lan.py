@@ -55,14 +55,13 @@ class LanHost(Host):
     def make(self, kind: int, *, transparent: bool = False) -> socket.socket:
         """A fresh IPv4 socket of this host. A transparent one may use addresses that are not its own."""
         if transparent:
-            options = [(socket.SOL_IP, IP_TRANSPARENT, 1)]
-            return _ask(self._orders, do="socket", family=socket.AF_INET, type=kind, options=options)
+            (sock,) = _sockets(
+                self._orders, family=socket.AF_INET, type=kind, options=[(socket.SOL_IP, IP_TRANSPARENT, 1)]
+            )
+            return sock
         stock = self._stock.setdefault(kind, [])
         if not stock:
-            _, descriptors = _order(self._orders, do="socket", family=socket.AF_INET, type=kind, number=AT_ONCE)
-            if not descriptors:  # the kernel drops what this process has no room for
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            stock.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+            stock += _sockets(self._orders, family=socket.AF_INET, type=kind, number=AT_ONCE)
         return stock.pop()
 
     def close(self) -> None:
@@ -112,7 +111,7 @@ class LanHost(Host):
 
     def unix_socket(self, path: str) -> socket.socket:
         """A datagram socket that programs on this host find at a path."""
-        sock = _ask(self._orders, do="socket", family=socket.AF_UNIX, type=socket.SOCK_DGRAM, path=path)
+        (sock,) = _sockets(self._orders, family=socket.AF_UNIX, type=socket.SOCK_DGRAM, path=path)
         sock.setblocking(False)
         return sock
 
@@ -260,13 +259,16 @@ def _order(orders: socket.socket, **order: Any) -> tuple[dict[str, Any], list[in
     return answer, descriptors
 
 
-def _ask(orders: socket.socket, **order: Any) -> socket.socket:
-    _, descriptors = _order(orders, **order)
-    return socket.socket(fileno=descriptors[0])
+def _sockets(orders: socket.socket, **order: Any) -> list[socket.socket]:
+    """At least one. Raises OSError."""
+    _, descriptors = _order(orders, do="socket", **order)
+    if not descriptors:  # the kernel drops what this process has no room for
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return [socket.socket(fileno=descriptor) for descriptor in descriptors]
 
 
 def _packet_socket(orders: socket.socket, interface: str) -> socket.socket:
-    sock = _ask(orders, do="socket", family=socket.AF_PACKET, type=socket.SOCK_RAW, interface=interface)
+    (sock,) = _sockets(orders, family=socket.AF_PACKET, type=socket.SOCK_RAW, interface=interface)
     sock.setblocking(False)
     return sock
 

@@ -45,9 +45,9 @@ class Limits:
         would fill the client's memory.
     whisper_queues: what a client grants: for so many members, the first of the roster (and of the rosters of all
         clients in one process), the kernel keeps what they whisper in a queue of their own, which nobody else's
-        datagrams fill (datagram flood). In a larger room the rest
-        share one with whoever else sends; and so does a member whose whispers come from another address than the
-        roster's. Whoever can forge a member's address can still fill that member's.
+        datagrams fill (datagram flood). In a larger room the rest share one with whoever else sends; and so does a
+        member whose whispers come from another address than the roster's. Whoever can forge a member's address can
+        still fill that member's.
     """
 
     connections: int = 500

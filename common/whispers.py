@@ -12,14 +12,10 @@ from typing import Any, ClassVar, Final, Protocol
 from common.errors import LabError
 from common.limits import DATAGRAM_BYTES, Limits
 from common.messages import Left, Message, Presence
-from common.session import (
-    Address,
-    ClientSession,
-    Show,
-    notice,
-)
+from common.session import Address, ClientSession, Show, notice
 
 CHUNK: Final = 64 * 1024
+"""More than a datagram holds."""
 QUEUED: Final = 1000
 """More datagrams than a socket's queue holds."""
 
@@ -46,9 +42,11 @@ class Whispers(asyncio.DatagramProtocol):
         self._queue = queue
         self._limits = limits
         self._there: set[str] = set()
+        """The names of those who are there; counted, because a server could go on for ever."""
         self._queues: dict[str, socket.socket] = {}
         """By the member's name."""
 
+    # asyncio says BaseTransport, and hands every datagram protocol this one
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self.transport = transport
 

@@ -54,15 +54,15 @@ def build(choice: str, folder: Path | None = None) -> tuple[Network, str]:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder for what is thrown away. It is locked as long as this process lives; what one that was killed has left
-    is thrown away by the next."""
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory(), ignore_cleanup_errors=True) as name:
+def thrown_away(prefix: str) -> Iterator[Path]:
+    """A folder for what is thrown away, in memory where it can be. It is locked as long as this process lives; what one
+    that was killed has left is thrown away by the next."""
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=memory(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            for other in folder.parent.glob(f"{PREFIX}*"):
+            for other in folder.parent.glob(f"{prefix}*"):
                 _sweep(other)
             yield folder
         finally:
@@ -88,7 +88,7 @@ async def running(choice: str, asked: Callable[[str], None] = lambda line: None)
 
     asked: is given a line for every query that the name server gets, as it comes.
     """
-    with _folder() as folder:
+    with thrown_away(PREFIX) as folder:
         network, why = build(choice, folder)
         network.folder = folder
         network.zone = {f"{name}.{DOMAIN}": host.address for name, host in network.hosts.items()}

@@ -9,7 +9,6 @@ The bench, the referee, the screens and the attackers stay here. The learner's c
 import contextlib
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from lab.exercise.probes import Asking, Elsewhere, prepare, probes_of
 from lab.exercise.program import Trouble
 from lab.exercise.scene import ExerciseScene
 from lab.matrix import Item, benches, shared
-from lab.network import memory
+from lab.network import thrown_away
 from lab.scene import Scene
 from stages import Stage
 
@@ -66,11 +65,11 @@ async def check(stage: Stage, folder: Path, *, network: str = "auto", only: Sequ
     asked = declared.exercise(stage.number)
     wanted = [asked.find(name) for name in only] or asked.requirements
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="exercise-", dir=memory(), ignore_cleanup_errors=True) as made:
-        nursery = Nursery(Path(made))
-        _copy(folder, Path(made) / SUBMISSION)
+    with thrown_away("exercise-") as made:
+        nursery = Nursery(made)
+        _copy(folder, made / SUBMISSION)
         width = min(WIDTH, 1 + sum(len(one.cells) for one in wanted))
-        prepare(stage, Path(made))
+        prepare(stage, made)
         nursery.launch()
         with contextlib.closing(nursery):  # also where there is no network to be had
             async with benches(network, width) as side_by_side:

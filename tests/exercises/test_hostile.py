@@ -152,7 +152,7 @@ def test_submission_has_no_network_of_its_own(tmp_path: Path) -> None:
 def test_check_leaves_no_file_and_no_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
-    monkeypatch.setattr(checking, "memory", lambda: str(kept))  # others may have files in the usual place
+    monkeypatch.setattr("lab.network.memory", lambda: str(kept))  # others may have files in the usual place
     folder = submission(tmp_path, "room_key.py", "", "")
     there = sorted(path.name for path in folder.rglob("*"))
     assert checked(3, folder, "works").passed
