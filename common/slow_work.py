@@ -18,8 +18,9 @@ from common.session import Work
 
 SLOW_AT_ONCE: Final = 2
 """Threads for slow work. More would only take the processor from the members who are inside."""
-NICE: Final = 19
-"""How far these threads stand back (from 0 to 19)."""
+NICE: Final = 10
+"""How far these threads stand back (from 0 to 19): a tenth of a processor where somebody else wants all of it. With 19
+it is a seventieth, and a login would take a second on a machine that is busy with something else."""
 
 
 def _give_precedence() -> None:
